@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +30,12 @@ FORMATS = {
 """What can be loaded, by the file's extension. CSV has a header; JSON has one object a line."""
 
 _NAME_PARTS = 2
+_SHOWN_BYTES = 40
+_PREFIX = re.compile("(Error while reading data, error message: )?(Invalid Input Error: )?")
+# DuckDB shows another line than the one that it speaks of.
+_NOT_THE_LINE = re.compile("Original Line: ")
+# Lines of DuckDB's messages from which on they speak of its parameters.
+_ADVICE = re.compile("Possible |The search space ")
 
 
 def load_table(client: bigquery.Client, name: str, path: str) -> int:
@@ -62,7 +70,7 @@ def load_table(client: bigquery.Client, name: str, path: str) -> int:
             job.result()
         except GoogleAPICallError as error:
             reason = (job.error_result or {}).get("message") or error.message
-            raise LocalError(f"{path}: cannot be loaded into {name}: {reason}") from error
+            raise LocalError(f"{path}: cannot be loaded into {name}: {_gist(reason)}") from error
     return int(job.output_rows or 0)
 
 
@@ -108,18 +116,10 @@ def _name_parts(name: str) -> tuple[str, str]:
 
 def _files(path: str) -> tuple[list[Path], str]:
     """The files that `path` stands for and the extension that they share."""
-    given = Path(path)
-    if given.is_dir():
-        found = sorted(child for child in given.iterdir() if child.suffix.lower() in FORMATS)
-        if not found:
-            raise LocalError(f"{path}: the folder has no {_extensions()} files")
-    elif given.exists():
-        found = [given]
-    else:
-        # Path.glob takes no absolute pattern.
-        found = sorted(map(Path, glob.glob(path)))
-        if not found:
-            raise LocalError(f"{path}: no such file")
+    try:
+        found = _found(path)
+    except OSError as error:
+        raise LocalError(f"{path}: cannot be read: {error.strerror}") from error
     extensions = {file.suffix.lower() for file in found}
     if len(extensions) > 1:
         raise LocalError(f"{path}: has files of several kinds: {', '.join(sorted(extensions))}")
@@ -130,9 +130,47 @@ def _files(path: str) -> tuple[list[Path], str]:
             f"expected one of {_extensions()}"
         )
     for file in found:
+        _check_content(file, extension)
+    return found, extension
+
+
+def _found(path: str) -> list[Path]:
+    given = Path(path)
+    if given.is_dir():
+        found = sorted(child for child in given.iterdir() if child.suffix.lower() in FORMATS)
+        if not found:
+            raise LocalError(f"{path}: the folder has no {_extensions()} files")
+        return found
+    if given.exists():
+        return [given]
+    # Path.glob takes no absolute pattern.
+    found = sorted(map(Path, glob.glob(path)))
+    if not found:
+        raise LocalError(f"{path}: no such file")
+    return found
+
+
+def _check_content(file: Path, extension: str) -> None:
+    """Finds what the embedded service would say nothing clear about."""
+    try:
         if file.stat().st_size == 0:
             raise LocalError(f"{file}: the file is empty")
-    return found, extension
+        if FORMATS[extension] != bigquery.SourceFormat.NEWLINE_DELIMITED_JSON:
+            return
+        with file.open("rb") as lines:
+            first = next((line for line in lines if line.strip()), b"")
+    except OSError as error:
+        raise LocalError(f"{file}: cannot be read: {error.strerror}") from error
+    if not first.lstrip().startswith(b"{"):
+        shown = first.strip()[:_SHOWN_BYTES].decode(errors="replace") or "blank lines"
+        raise LocalError(f"{file}: expected a JSON object on each line, got {shown}")
+
+
+def _gist(reason: str) -> str:
+    """What the service says of a file, without its own settings and advice for them."""
+    lines = (line.strip() for line in _PREFIX.sub("", reason).splitlines())
+    telling = itertools.takewhile(lambda line: line and not _ADVICE.match(line), lines)
+    return ": ".join(line.rstrip(".") for line in telling if not _NOT_THE_LINE.match(line))
 
 
 def _extensions() -> str:
@@ -158,6 +196,7 @@ def _in_microseconds(file: Path, copy: Path) -> Path:
         raise LocalError(f"{file}: is not a Parquet file: {error}") from error
     with source:
         schema = source.schema_arrow
+        _check_names(file, schema.names)
         target = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
         if target.equals(schema):
             return file
@@ -165,6 +204,17 @@ def _in_microseconds(file: Path, copy: Path) -> Path:
             for batch in source.iter_batches():
                 writer.write_batch(batch.cast(target, safe=False))
     return copy
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            raise LocalError(
+                f"{file}: has two columns called {name!r}; BigQuery takes names that differ in "
+                "case alone for the same"
+            )
+        seen.add(name.lower())
 
 
 def _microseconds(kind: pa.DataType) -> pa.DataType:

@@ -14,7 +14,7 @@ from bqemulator.config import Settings
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from fastapi import FastAPI
 
-from pipeline.local.service import datasets, jobs, table_resources
+from pipeline.local.service import datasets, jobs, metadata, query_results, table_resources
 from pipeline.local.service.engine import LocalEngine
 from pipeline.local.service.read_sessions import Sessions
 from pipeline.local.service.storage_read import StorageReadHandler
@@ -37,14 +37,14 @@ def make_server(settings: Settings) -> bqemulator.server.EmulatorServer:
     uploads._run_load = jobs.run_uploaded_load
     # What google-cloud-bigquery sends; the real service takes any type ("Upload media").
     uploads._PERMITTED_MEDIA_CONTENT_TYPES += ("*/*",)
-    table_resources.install()
+    metadata.install()
     return bqemulator.server.EmulatorServer(settings)
 
 
 def _create_app(context: AppContext) -> FastAPI:
     """bqemulator's application; where a path has two routes, ours comes first and wins."""
     app = bqemulator.api.app.create_app(context)
-    ours = [datasets.router, jobs.router, table_resources.router]
+    ours = [datasets.router, jobs.router, query_results.router, table_resources.router]
     app.router.routes[:0] = [route for router in ours for route in router.routes]
     return app
 

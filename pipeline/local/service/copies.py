@@ -1,33 +1,49 @@
-"""Copy jobs: all sources or none.
+"""Copy jobs: tables or partitions, all sources or none.
 
-bqemulator copies the first of several sources only. What the real service does: "Managing tables",
-"Copying multiple source tables", and JobConfigurationTableCopy in "REST Resource: jobs".
+bqemulator copies the first of several sources only and knows no partitions. What the real service
+does: "Managing tables", "Copying multiple source tables"; "Managing partitioned tables", "Copy a
+partitioned table" and "Copy partitions"; JobConfigurationTableCopy in "REST Resource: jobs".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import duckdb
 from bqemulator.api.dependencies import AppContext
-from bqemulator.api.routes.tables import _table_to_rest
-from bqemulator.catalog.models import TableMeta
-from bqemulator.domain.errors import AlreadyExistsError, NotFoundError, ValidationError
+from bqemulator.domain.errors import ValidationError
 
+from pipeline.local.service.destinations import Destination, open_destination, transaction
+from pipeline.local.service.layouts import partitioning, specification
 from pipeline.local.service.schema import Field, duckdb_columns, quoted
 from pipeline.local.service.tables import (
     TableName,
     count_rows,
     fields_of,
-    find_table,
-    register_table,
-    require_dataset,
+    layout_of,
     require_table,
+    rows_of,
     table_name,
 )
 
 _PLAIN = (None, "COPY", "OPERATION_TYPE_UNSPECIFIED")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A table, or one partition of it. `rows` is what follows FROM."""
+
+    name: TableName
+    fields: list[Field]
+    layout: dict[str, Any]
+    rows: str
+
+    def specification(self) -> str:
+        return specification(self.layout, self.fields)
+
+    def is_partitioned(self) -> bool:
+        return partitioning(self.layout, self.fields) is not None
 
 
 def is_plain_copy(configuration: dict[str, Any]) -> bool:
@@ -42,65 +58,75 @@ def execute_copy(context: AppContext, project: str, copy: dict[str, Any]) -> dic
         DomainError: the job fails; the destination is as it was.
     """
     references = copy.get("sourceTables") or [copy.get("sourceTable") or {}]
-    names = [table_name(reference, project) for reference in references]
-    sources = [require_table(context, name) for name in names]
-    destination = table_name(copy["destinationTable"], project)
-    require_dataset(context, destination)
-    old = find_table(context, destination)
-    if old is None and copy.get("createDisposition") == "CREATE_NEVER":
-        raise NotFoundError(f"Not found: Table {destination}")
-    fields = fields_of(sources[0])
-    for name, source in zip(names, sources, strict=True):
-        _check_same(destination, fields, name, fields_of(source))
+    sources = [_source(context, table_name(reference, project)) for reference in references]
+    destination = open_destination(context, copy, project, "WRITE_EMPTY")
+    if destination.old is None:
+        given = {**sources[0].layout, **destination.properties}
+        destination = replace(destination, properties=given)
+    _check_layouts(destination, sources)
+    fields = destination.kept or sources[0].fields
+    for source in sources:
+        _check_same(destination.name, fields, source)
     connection = context.engine.connection
-    disposition = copy.get("writeDisposition") or "WRITE_EMPTY"
-    connection.execute("BEGIN")
-    try:
-        _copy(connection, names, fields, destination, old, disposition)
-        connection.execute("COMMIT")
-    except duckdb.Error as error:
-        connection.execute("ROLLBACK")
-        raise ValidationError(f"Copying to {destination}: {error}") from error
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    kept = fields_of(old) if old is not None and disposition == "WRITE_APPEND" else fields
-    rows = count_rows(connection, destination)
-    register_table(context, destination, kept, rows, _table_to_rest(sources[0]))
-    context.snapshots.record_change(destination.project, destination.dataset, destination.table)
-    return {"copy": {"copiedRows": str(sum(source.num_rows for source in sources))}}
-
-
-def _copy(
-    connection: duckdb.DuckDBPyConnection,
-    sources: Sequence[TableName],
-    fields: Sequence[Field],
-    destination: TableName,
-    old: TableMeta | None,
-    disposition: str,
-) -> None:
-    target = destination.sql()
-    if old is not None and disposition == "WRITE_EMPTY" and count_rows(connection, destination):
-        raise AlreadyExistsError(f"Already Exists: Table {destination}")
-    selects = " UNION ALL ".join(_select(source, fields) for source in sources)
-    if old is not None and disposition == "WRITE_APPEND":
-        _check_same(destination, fields_of(old), sources[0], fields)
-        names = ", ".join(quoted(field["name"]) for field in fields)
-        connection.execute(f"INSERT INTO {target} ({names}) {selects}")
-    else:
-        connection.execute(f"CREATE OR REPLACE TABLE {target} AS {selects}")
-
-
-def _select(source: TableName, fields: Sequence[Field]) -> str:
+    rows = sum(count_rows(connection, source.rows) for source in sources)
     names = ", ".join(quoted(field["name"]) for field in fields)
-    return f"SELECT {names} FROM {source.sql()}"
+    selects = " UNION ALL ".join(f"SELECT {names} FROM {source.rows}" for source in sources)
+    with transaction(connection, f"Copying to {destination.name}"):
+        if destination.name.whole() in [source.name.whole() for source in sources]:
+            # The rows to copy must outlive those that the destination loses first.
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE copied AS {selects}")
+            selects = f"SELECT {names} FROM copied"
+        destination.prepare(connection, fields)
+        destination.insert(connection, fields, f"({names}) {selects}")
+        connection.execute("DROP TABLE IF EXISTS temp.copied")
+    destination.register(context, connection, fields)
+    return {"copy": {"copiedRows": str(rows)}}
 
 
-def _check_same(
-    destination: TableName, fields: Sequence[Field], source: TableName, others: Sequence[Field]
-) -> None:
-    """Columns of the same names and types, in any order."""
-    if sorted(duckdb_columns(fields)) != sorted(duckdb_columns(others)):
+def _source(context: AppContext, name: TableName) -> _Source:
+    table = require_table(context, name)
+    return _Source(name, fields_of(table), layout_of(table), rows_of(context, name))
+
+
+def _check_layouts(destination: Destination, sources: Sequence[_Source]) -> None:
+    """The layouts of all sources and of the destination are the same.
+
+    "To copy a partitioned table into another partitioned table, the partition specifications for
+    the source and destination tables must match"; "the source tables can't contain a mixture of
+    partitioned and non-partitioned tables".
+    """
+    old = destination.old
+    fields = fields_of(old) if old is not None else sources[0].fields
+    expected = specification(destination.layout, fields)
+    for source in sources:
+        if source.specification() == expected:
+            _check_partition(destination.name, source)
+        elif partitioning(destination.layout, fields) is not None and not source.is_partitioned():
+            raise ValidationError(
+                "Failed to copy Non partitioned table to Column partitioned table: not supported. "
+                f"({source.name} to {destination.name}, which is {expected})"
+            )
+        else:
+            raise ValidationError(
+                "Incompatible table partitioning specification when copying to the column "
+                f"partitioned table: {source.name} is {source.specification()}, "
+                f"{destination.name} is {expected}"
+            )
+
+
+def _check_partition(destination: TableName, source: _Source) -> None:
+    if destination.partition is None or not source.is_partitioned():
+        return
+    if source.name.partition is None:
         raise ValidationError(
-            f"Provided Schema does not match Table {destination}: {source} has other columns"
+            f"Cannot copy the partitioned table {source.name} into one partition, {destination}: "
+            "name the partition of the source"
+        )
+
+
+def _check_same(destination: TableName, fields: Sequence[Field], source: _Source) -> None:
+    """Columns of the same names and types, in any order."""
+    if sorted(duckdb_columns(fields)) != sorted(duckdb_columns(source.fields)):
+        raise ValidationError(
+            f"Provided Schema does not match Table {destination}: {source.name} has other columns"
         )

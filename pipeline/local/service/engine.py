@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import threading
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from bqemulator.config import Settings
 from bqemulator.storage.engine import DuckDBEngine
+
+from pipeline.local.service.matches import check_statement
 
 _EXTENSIONS = ("spatial", "avro")
 
@@ -34,6 +37,15 @@ class LocalEngine(DuckDBEngine):
         if own is None:
             own = self._connections.own = main.cursor()
         return own
+
+    def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Runs a statement, also for `fetch_arrow`; MERGE and UPDATE as the real service would.
+
+        Raises:
+            InvalidQueryError: a row that would be updated or deleted matches several source rows.
+        """
+        check_statement(self.connection, sql, parameters or [])
+        return super().execute(sql, parameters)
 
     def _apply_session_pragmas(self) -> None:
         folder = self._settings.data_dir

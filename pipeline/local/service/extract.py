@@ -18,7 +18,14 @@ import duckdb
 from bqemulator.api.dependencies import AppContext
 from bqemulator.domain.errors import ValidationError
 
-from pipeline.local.service.tables import TableName, require_table, table_name
+from pipeline.local.service.geography import sent
+from pipeline.local.service.tables import (
+    TableName,
+    fields_of,
+    require_table,
+    rows_of,
+    table_name,
+)
 
 _FORMATS = {
     "CSV": "FORMAT csv, HEADER",
@@ -37,7 +44,8 @@ def execute_extract(context: AppContext, project: str, extract: dict[str, Any]) 
         DomainError: the job fails.
     """
     name = table_name(extract["sourceTable"], project)
-    require_table(context, name)
+    columns = ", ".join(map(sent, fields_of(require_table(context, name))))
+    rows = f"SELECT {columns} FROM {rows_of(context, name)}"
     uris = extract.get("destinationUris") or [extract.get("destinationUri") or ""]
     if len(uris) != 1 or not uris[0].startswith("gs://"):
         raise ValidationError(f"Invalid extract destination URIs {uris}: expected one gs:// URI")
@@ -46,16 +54,14 @@ def execute_extract(context: AppContext, project: str, extract: dict[str, Any]) 
         raise ValidationError(f"Invalid destinationFormat: {source_format}")
     with tempfile.TemporaryDirectory(dir=context.settings.data_dir) as folder:
         file = Path(folder, "extract")
-        _write(context.engine.connection, name, _FORMATS[source_format], file)
+        _write(context.engine.connection, name, rows, f"TO '{file}' ({_FORMATS[source_format]})")
         _upload(file, uris[0].replace("*", _FIRST_SHARD))
     return {"extract": {"destinationUriFileCounts": ["1"]}}
 
 
-def _write(
-    connection: duckdb.DuckDBPyConnection, name: TableName, options: str, file: Path
-) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, name: TableName, rows: str, target: str) -> None:
     try:
-        connection.execute(f"COPY (SELECT * FROM {name.sql()}) TO '{file}' ({options})")
+        connection.execute(f"COPY ({rows}) {target}")
     except duckdb.Error as error:
         raise ValidationError(f"Extracting {name}: {error}") from error
 

@@ -7,6 +7,7 @@ job runs on after the answer, whose state may be RUNNING.
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from bqemulator.api.routes.upload import (
     _load_configuration_from_envelope as upload_configuration,
 )
 from bqemulator.catalog.models import JobMeta, JobType
-from bqemulator.domain.errors import AlreadyExistsError, DomainError
+from bqemulator.domain.errors import AlreadyExistsError, DomainError, ValidationError
 from bqemulator.row_access.identity import CallerIdentity
 from fastapi import APIRouter, Depends, Request
 
 from pipeline.local.service.copies import execute_copy, is_plain_copy
+from pipeline.local.service.dry_runs import SCRIPT_STATISTICS, check_columns, is_script
 from pipeline.local.service.extract import execute_extract
 from pipeline.local.service.failures import error_result
 from pipeline.local.service.load import execute_load
@@ -49,6 +51,8 @@ _UPLOADED_ID = "uploadedJobId"
 
 _ANSWER_AFTER_S = 20.0
 """A job that takes longer is answered as RUNNING; clients give up on a call after 60 s."""
+
+_JOB_ID = re.compile("[A-Za-z0-9_-]{1,1024}")
 
 router = APIRouter(prefix="/bigquery/v2")
 
@@ -110,16 +114,22 @@ async def insert_job(
     Raises:
         AlreadyExistsError: there is a job of that id (409 duplicate), running or done: a client
             that repeats a lost call must not have its rows twice.
+        ValidationError: no job can have that id.
     """
     body = await request.json()
     configuration = body.get("configuration") or {}
     job_id = (body.get("jobReference") or {}).get("jobId") or f"job_{uuid.uuid4().hex}"
+    _check_id(job_id)
+    if configuration.get("dryRun"):
+        return await _dry_run(
+            Job(project, job_id, "query", configuration), request, context, caller
+        )
     if context.catalog.get_job(project, job_id) is not None:
         raise AlreadyExistsError(f"Already Exists: Job {project}:US.{job_id}")
-    if "query" in configuration and not configuration.get("dryRun"):
+    if "query" in configuration:
         return await _insert_query(context, caller, Job(project, job_id, "query", configuration))
     kind = next((kind for kind in _EXECUTORS if kind in configuration), None)
-    if kind is None or configuration.get("dryRun") or not is_plain_copy(configuration):
+    if kind is None or not is_plain_copy(configuration):
         return await routes.insert_job(project, request, context, caller)
     job = Job(project, job_id, kind, configuration)
     context.catalog.upsert_job(job.meta(context, state="RUNNING", end_time=None))
@@ -127,13 +137,45 @@ async def insert_job(
     return routes.get_job(project, job_id, context)
 
 
+def _check_id(job_id: str) -> None:
+    """
+    Raises:
+        ValidationError: no job can have that id ("REST Resource: jobs", JobReference.jobId).
+    """
+    if not _JOB_ID.fullmatch(job_id):
+        raise ValidationError(
+            f"Invalid job ID {job_id!r}: expected 1 to 1024 letters, digits, underscores or dashes"
+        )
+
+
+async def _dry_run(
+    job: Job, request: Request, context: AppContext, caller: CallerIdentity
+) -> dict[str, Any]:
+    """bqemulator's dry run, which must change nothing and leave no job."""
+    query = job.configuration.get("query")
+    if query and is_script(query.get("query", "")):
+        meta = job.meta(context, statistics=SCRIPT_STATISTICS)
+        return routes._build_job_response(job.project, job.job_id, meta, job.configuration)
+    answer: dict[str, Any] = await routes.insert_job(job.project, request, context, caller)
+    job_id = answer["jobReference"]["jobId"]
+    if context.catalog.get_job(job.project, job_id) is not None:
+        context.catalog.delete_job(job.project, job_id)
+    if query:
+        check_columns(query.get("query", ""))
+    return answer
+
+
 async def _insert_query(context: AppContext, caller: CallerIdentity, job: Job) -> dict[str, Any]:
     """Runs a query job; its id is taken from the start, but not by a request that is refused."""
     context.catalog.upsert_job(job.meta(context, state="RUNNING", end_time=None))
     try:
         return await run_query(context, caller, job.project, job.job_id, job.configuration)
-    except BaseException:
+    except DomainError:
         context.catalog.delete_job(job.project, job.job_id)
+        raise
+    except BaseException as error:
+        # The statement may have been executed: it must not be when the client tries again.
+        context.catalog.upsert_job(job.meta(context, error_result=_internal(error)))
         raise
 
 
@@ -149,10 +191,13 @@ async def _run(context: AppContext, job: Job) -> None:
         meta = job.meta(context, error_result=error_result(error))
     except Exception as error:
         # A job that never ends would keep its client waiting for ever.
-        failure = {"reason": "internalError", "message": f"{type(error).__name__}: {error}"}
-        context.catalog.upsert_job(job.meta(context, error_result=failure))
+        context.catalog.upsert_job(job.meta(context, error_result=_internal(error)))
         raise
     context.catalog.upsert_job(meta)
+
+
+def _internal(error: BaseException) -> dict[str, str]:
+    return {"reason": "internalError", "message": f"{type(error).__name__}: {error}"}
 
 
 def uploaded_configuration(envelope: dict[str, Any]) -> Configuration:
@@ -175,6 +220,7 @@ async def run_uploaded_load(
     """
     named = {k: v for k, v in configuration.items() if k != _UPLOADED_ID}
     job_id = configuration.get(_UPLOADED_ID) or f"job_{uuid.uuid4().hex}"
+    _check_id(job_id)
     if ctx.catalog.get_job(project_id, job_id) is not None:
         raise AlreadyExistsError(f"Already Exists: Job {project_id}:US.{job_id}")
     load = {**named["load"], "sourceUris": [f"file://{media_path}"]}

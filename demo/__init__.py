@@ -1,1 +1,1 @@
-"""The demo: real source files, scored by a real model in the embedded BigQuery."""
+"""The demo: real source files and photographs, scored by real models in embedded BigQuery."""

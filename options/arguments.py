@@ -9,7 +9,8 @@ from typing import Literal
 from options.beam_flags import BEAM_FLAGS
 from options.beam_option import beam_argument
 from options.errors import UsageError
-from options.flags import FLAGS_BY_NAME, Kind
+from options.flag import Command, Kind
+from options.flags import FLAGS_BY_NAME
 
 _OPTION = re.compile(r"--[A-Za-z]")
 
@@ -24,8 +25,8 @@ class Arguments:
     beam: tuple[str, ...]
 
 
-def split_arguments(argv: Sequence[str]) -> Arguments:
-    """Reads `--name=value`, `--name value` and bare switches.
+def split_arguments(argv: Sequence[str], command: Command) -> Arguments:
+    """Reads `--name=value`, `--name value` and bare switches, of any command.
 
     What goes to Beam keeps its order and is joined to `--name=value`, so that a value which
     starts with a dash stays a value.
@@ -40,8 +41,10 @@ def split_arguments(argv: Sequence[str]) -> Arguments:
     while rest:
         token = rest.pop()
         if not _OPTION.match(token):
-            raise _stray(token, before)
+            raise _stray(token, before, command)
         name, equals, joined = token.removeprefix("--").partition("=")
+        if name not in FLAGS_BY_NAME and name not in BEAM_FLAGS:
+            raise UsageError(f"There is no option --{name}. {_suggestion(name, command)}")
         arity = _arity(name)
         text = joined if equals else _separate_value(name, arity, rest)
         if name in FLAGS_BY_NAME:
@@ -62,8 +65,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def _arity(name: str) -> _Arity:
     if name in FLAGS_BY_NAME:
         return "none" if FLAGS_BY_NAME[name].kind is Kind.SWITCH else "needed"
-    if name not in BEAM_FLAGS:
-        raise UsageError(f"There is no option --{name}. {_suggestion(name)}")
     match BEAM_FLAGS[name].value:
         case "switch":
             return "none"
@@ -85,10 +86,12 @@ def _separate_value(name: str, arity: _Arity, rest: list[str]) -> str | None:
     raise UsageError(f"--{name} needs a value, got {found}. Write --{name}=VALUE.")
 
 
-def _stray(token: str, before: str | None) -> UsageError:
+def _stray(token: str, before: str | None, command: Command) -> UsageError:
     if re.match(r"-[A-Za-z]", token):
         name = token.lstrip("-").partition("=")[0]
-        return UsageError(f"Options start with two dashes, got {token!r}. {_suggestion(name)}")
+        return UsageError(
+            f"Options start with two dashes, got {token!r}. {_suggestion(name, command)}"
+        )
     if before is not None and _arity(before) == "none" and token.lower() in ("true", "false"):
         return UsageError(
             f"The value {token!r} stands apart from --{before}. Write --{before}={token}."
@@ -99,9 +102,10 @@ def _stray(token: str, before: str | None) -> UsageError:
     )
 
 
-def _suggestion(name: str) -> str:
-    match = nearest(name, (*FLAGS_BY_NAME, *BEAM_FLAGS))
+def _suggestion(name: str, command: Command) -> str:
+    own = [flag.name for flag in FLAGS_BY_NAME.values() if command in flag.commands]
+    match = nearest(name, own if command == "inspect" else (*own, *BEAM_FLAGS))
     if match is None:
-        return "See bulkscore score --help for the options."
+        return f"See bulkscore {command} --help for the options."
     origin = "" if match in FLAGS_BY_NAME else ", an option of Beam"
     return f"Did you mean --{match}{origin}?"

@@ -1,92 +1,17 @@
-"""The flags, each written once: parsing, help, README and template metadata derive from here."""
+"""The flags, each written once: parsing, help, README and template metadata derive from here.
 
-from dataclasses import dataclass
-from enum import StrEnum
+Those of scoring and of the destination have modules of their own.
+"""
+
 from typing import Literal, get_args
 
-Command = Literal["score", "check"]
+from options.destination_flags import DESTINATION_FLAGS
+from options.flag import Flag, Group, Kind
+from options.scoring_flags import SCORING_FLAGS
+
 ReadMethod = Literal["DIRECT_READ", "EXPORT"]
-WriteMode = Literal["replace", "append"]
-InputFormat = Literal["auto", "columns", "tf_example"]
-ImageResize = Literal["stretch", "crop", "pad"]
-ChannelOrder = Literal["RGB", "BGR"]
-NonFinite = Literal["keep", "null", "reject"]
 
-COMMANDS: dict[Command, str] = {
-    "score": "score the table and write predictions, rejects and a run summary",
-    "check": "print what a run would do and prove that it can, without scoring the table",
-}
-
-
-class Kind(StrEnum):
-    """What a flag's value is; `options.values` converts each kind."""
-
-    TEXT = "text"
-    CHOICE = "choice"
-    SWITCH = "switch"
-    INTEGER = "integer"
-    FRACTION = "fraction"
-    NUMBER = "number"
-    TIME = "time"
-    PROJECT = "project"
-    RUN_ID = "run_id"
-    TABLE = "table"
-    COLUMNS = "columns"
-    COLUMNS_OR_ALL = "columns_or_all"
-    INPUT_MAPPING = "input_mapping"
-    INPUT_VALUES = "input_values"
-    OUTPUT_MAPPING = "output_mapping"
-    TABLE_FILES = "table_files"
-
-
-LIST_KINDS = frozenset(
-    {
-        Kind.COLUMNS,
-        Kind.COLUMNS_OR_ALL,
-        Kind.INPUT_MAPPING,
-        Kind.INPUT_VALUES,
-        Kind.OUTPUT_MAPPING,
-        Kind.TABLE_FILES,
-    }
-)
-
-
-class Group(StrEnum):
-    """The headings of the help, in the order in which they appear."""
-
-    SOURCE = "Source"
-    MODEL = "Model"
-    COLUMNS = "Columns"
-    FEED = "Feeding the model"
-    OUTPUTS = "Outputs"
-    DESTINATION = "Destination"
-    RUN = "Run"
-    LOCAL = "Local mode"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag, equally named in `Config` and in a template's parameters.
-
-    `default` is text as a user would type it; None means that the flag may be absent.
-    `minimum` and `maximum` bound the numeric kinds, both included.
-    """
-
-    name: str
-    kind: Kind
-    group: Group
-    help: str
-    metavar: str = ""
-    default: str | None = None
-    choices: tuple[str, ...] = ()
-    minimum: int = 0
-    maximum: int = 0
-    required: bool = False
-    repeatable: bool = False
-    commands: tuple[Command, ...] = get_args(Command)
-
-
-FLAGS: tuple[Flag, ...] = (
+_SOURCE_FLAGS: tuple[Flag, ...] = (
     Flag(
         "input_table",
         Kind.TABLE,
@@ -109,6 +34,14 @@ FLAGS: tuple[Flag, ...] = (
         "Condition in SQL that rows of --input_table must meet, applied before they are read, "
         "for example \"country = 'FR'\".",
         metavar="CONDITION",
+    ),
+    Flag(
+        "only_new",
+        Kind.SWITCH,
+        Group.SOURCE,
+        "Score only rows whose --key_columns are not in --output_table yet for this model. Rows "
+        "that were rejected are tried again. Needs --write_mode append or merge.",
+        default="false",
     ),
     Flag(
         "snapshot_time",
@@ -134,178 +67,9 @@ FLAGS: tuple[Flag, ...] = (
         default="DIRECT_READ",
         choices=get_args(ReadMethod),
     ),
-    Flag(
-        "model",
-        Kind.TEXT,
-        Group.MODEL,
-        "SavedModel to score with: a local folder or .tar.gz, a gs:// folder, "
-        "or a TensorFlow Hub or Kaggle URL.",
-        metavar="MODEL",
-        required=True,
-    ),
-    Flag(
-        "signature",
-        Kind.TEXT,
-        Group.MODEL,
-        "Signature of the model to call. Without it, serving_default, or the only one there is.",
-        metavar="NAME",
-    ),
-    Flag(
-        "max_batch_size",
-        Kind.INTEGER,
-        Group.MODEL,
-        "Largest number of rows in one call of the model. Calls begin with 1024 rows and grow "
-        "while they are quick; lower it if the model runs out of memory.",
-        metavar="ROWS",
-        default="16384",
-        minimum=1,
-        maximum=1_000_000,
-    ),
-    Flag(
-        "input_columns",
-        Kind.INPUT_MAPPING,
-        Group.COLUMNS,
-        "Column that feeds each input of the model; INPUT=[COLUMN,...] stacks scalar columns into "
-        "one vector. Inputs left out are matched to columns by name.",
-        metavar="INPUT=COLUMN,...",
-    ),
-    Flag(
-        "output_columns",
-        Kind.OUTPUT_MAPPING,
-        Group.COLUMNS,
-        "Outputs of the model to write, each with the column that receives it; an output without "
-        "=COLUMN keeps its name. Without the flag, all outputs are written.",
-        metavar="OUTPUT[=COLUMN],...",
-    ),
-    Flag(
-        "key_columns",
-        Kind.COLUMNS,
-        Group.COLUMNS,
-        "Columns that identify a row. They are copied to the predictions and to the rejects.",
-        metavar="COLUMN,...",
-    ),
-    Flag(
-        "passthrough_columns",
-        Kind.COLUMNS_OR_ALL,
-        Group.COLUMNS,
-        "Further columns to copy to the predictions; * copies all columns of the source.",
-        metavar="COLUMN,...",
-    ),
-    Flag(
-        "default_values",
-        Kind.INPUT_VALUES,
-        Group.FEED,
-        "Value that a NULL counts as, for each input named; elsewhere a NULL rejects the row.",
-        metavar="INPUT=VALUE,...",
-    ),
-    Flag(
-        "pad_value",
-        Kind.NUMBER,
-        Group.FEED,
-        "What fills the shorter ARRAYs of an input of variable length.",
-        metavar="NUMBER",
-        default="0",
-    ),
-    Flag(
-        "input_format",
-        Kind.CHOICE,
-        Group.FEED,
-        "auto looks into the model's graph for an input that parses serialized tf.Examples and "
-        "encodes the columns for it; tf_example encodes them without looking; columns never does.",
-        default="auto",
-        choices=get_args(InputFormat),
-    ),
-    Flag(
-        "image_scaling",
-        Kind.TEXT,
-        Group.FEED,
-        "Range of the pixels of a decoded image, 0..1, -1..1 or 0..255, and optionally "
-        "mean=R,G,B;std=R,G,B. Without it, 0..1 for float inputs and 0..255 for integer ones.",
-        metavar="SCALING",
-    ),
-    Flag(
-        "image_resize",
-        Kind.CHOICE,
-        Group.FEED,
-        "How an image gets the model's height and width: stretched, its middle cropped, or padded "
-        "with black.",
-        default="stretch",
-        choices=get_args(ImageResize),
-    ),
-    Flag(
-        "image_channel_order",
-        Kind.CHOICE,
-        Group.FEED,
-        "Order of the channels that the model was trained with.",
-        default="RGB",
-        choices=get_args(ChannelOrder),
-    ),
-    Flag(
-        "top_k",
-        Kind.INTEGER,
-        Group.OUTPUTS,
-        "Write the K best classes of the model's score vector, best first, as "
-        "ARRAY<STRUCT<label, index, score>> instead of all scores.",
-        metavar="K",
-        minimum=1,
-        maximum=10_000,
-    ),
-    Flag(
-        "class_labels",
-        Kind.TEXT,
-        Group.OUTPUTS,
-        "File with the names of the classes in the model's order, one a line or a JSON list; a "
-        "local or gs:// path. Needs --top_k.",
-        metavar="FILE",
-    ),
-    Flag(
-        "softmax",
-        Kind.SWITCH,
-        Group.OUTPUTS,
-        "The scores are logits: make them probabilities. Needs --top_k.",
-        default="false",
-    ),
-    Flag(
-        "on_non_finite",
-        Kind.CHOICE,
-        Group.OUTPUTS,
-        "What becomes of NaN and infinity in an output: kept, made NULL (scalar outputs), or the "
-        "row is rejected.",
-        default="keep",
-        choices=get_args(NonFinite),
-    ),
-    Flag(
-        "output_table",
-        Kind.TABLE,
-        Group.DESTINATION,
-        "Table that receives the predictions.",
-        metavar="PROJECT.DATASET.TABLE",
-        required=True,
-    ),
-    Flag(
-        "write_mode",
-        Kind.CHOICE,
-        Group.DESTINATION,
-        "Whether a run replaces the rows of --output_table or appends to them.",
-        default="replace",
-        choices=get_args(WriteMode),
-    ),
-    Flag(
-        "rejects_table",
-        Kind.TABLE,
-        Group.DESTINATION,
-        "Table that receives the rows that could not be scored, with the reason. Without it, "
-        "the name is made from --output_table.",
-        metavar="PROJECT.DATASET.TABLE",
-    ),
-    Flag(
-        "runs_table",
-        Kind.TABLE,
-        Group.DESTINATION,
-        "Table that receives one summary row a run. Without it, the name is made from "
-        "--output_table.",
-        metavar="PROJECT.DATASET.TABLE",
-    ),
+)
+
+_RUN_FLAGS: tuple[Flag, ...] = (
     Flag(
         "run_id",
         Kind.RUN_ID,
@@ -313,6 +77,16 @@ FLAGS: tuple[Flag, ...] = (
         "Name of this run; a second run of the same name never publishes twice. Without it, a new "
         "one is made.",
         metavar="ID",
+    ),
+    Flag(
+        "resume",
+        Kind.RUN_ID,
+        Group.RUN,
+        "Publish the run of this name, which was scored but not published, without scoring again: "
+        "after a failure, or after it was refused, with a higher --max_rejected_fraction. Goes "
+        "with --output_table, and --runs_table if the run had one.",
+        metavar="ID",
+        commands=("score",),
     ),
     Flag(
         "max_rejected_fraction",
@@ -349,5 +123,7 @@ FLAGS: tuple[Flag, ...] = (
         metavar="FOLDER",
     ),
 )
+
+FLAGS = (*_SOURCE_FLAGS, *SCORING_FLAGS, *DESTINATION_FLAGS, *_RUN_FLAGS)
 
 FLAGS_BY_NAME: dict[str, Flag] = {flag.name: flag for flag in FLAGS}

@@ -2,11 +2,12 @@
 
 import argparse
 
-from options.flags import COMMANDS, FLAGS, Command, Flag, Group, Kind
+from options.flag import COMMANDS, Command, Flag, Group, Kind
+from options.flags import FLAGS
 
 PROGRAM = "bulkscore"
 
-_EXAMPLE = """\
+_EXAMPLE_ON_TABLES = """\
 example:
   bulkscore {command} \\
     --input_table=my-project.shop.customers --key_columns=id \\
@@ -18,6 +19,11 @@ example:
 
 Options of Apache Beam and Dataflow (--runner, --project, --region, --temp_location, ...) are
 accepted as well and passed on. An empty value means that an option is not given.
+"""
+_EXAMPLE_OF_INSPECT = """\
+example:
+  bulkscore inspect --model=./churn
+  bulkscore inspect --model=gs://my-bucket/models/churn --signature=predict --json
 """
 
 
@@ -41,18 +47,20 @@ def top_help() -> str:
 
 def command_help(command: Command) -> str:
     """The help of one command: its flags by group, with defaults, and an example."""
+    example = _EXAMPLE_OF_INSPECT if command == "inspect" else _EXAMPLE_ON_TABLES
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {command}",
         usage=f"{PROGRAM} {command} [OPTIONS]",
         description=COMMANDS[command].capitalize() + ".",
-        epilog=_EXAMPLE.format(command=command),
+        epilog=example.format(command=command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
     for group in Group:
-        section = parser.add_argument_group(group.value)
-        for flag in FLAGS:
-            if flag.group is group and command in flag.commands:
+        flags = [flag for flag in FLAGS if flag.group is group and command in flag.commands]
+        if flags:
+            section = parser.add_argument_group(group.value)
+            for flag in flags:
                 _add(section, flag)
     return parser.format_help()
 

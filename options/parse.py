@@ -7,17 +7,24 @@ from typing import NoReturn
 from options.arguments import nearest, split_arguments
 from options.config import Config
 from options.errors import UsageError
-from options.flags import COMMANDS, FLAGS_BY_NAME, Command
+from options.flag import COMMANDS, Command
+from options.flags import FLAGS_BY_NAME
+from options.inspection import Inspection
+from options.resumption import Resumption
 
 _HELP = ("-h", "--help")
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A command, what it is to do, and the arguments for Beam's PipelineOptions."""
+    """A command, what it is to do, and the arguments for Beam's PipelineOptions.
+
+    `config` is an Inspection if the command is `inspect`, and only then; it is a Resumption if the
+    command is `score` and --resume is given.
+    """
 
     command: Command
-    config: Config
+    config: Config | Inspection | Resumption
     beam_args: tuple[str, ...]
 
 
@@ -41,10 +48,15 @@ def parse(argv: Sequence[str]) -> Parsed:
         from options.help import command_help
 
         _print_and_exit(command_help(command))
-    arguments = split_arguments(argv[1:])
+    arguments = split_arguments(argv[1:], command)
     for name in arguments.own:
         if command not in FLAGS_BY_NAME[name].commands:
             raise UsageError(f"--{name} is not an option of {command}. Drop it.")
+    if command == "inspect":
+        _refuse_beam(arguments.beam)
+        return Parsed(command, Inspection.from_texts(arguments.own), ())
+    if Resumption.is_asked(arguments.own):
+        return Parsed(command, Resumption.from_texts(arguments.own), arguments.beam)
     config = Config.from_texts(arguments.own)
     _check_runner(config, arguments.beam)
     return Parsed(command, config, arguments.beam)
@@ -61,7 +73,14 @@ def _command(word: str) -> Command:
 
 
 def _commands() -> str:
-    return " or ".join(COMMANDS)
+    *first, last = COMMANDS
+    return f"{', '.join(first)} or {last}"
+
+
+def _refuse_beam(beam_args: Sequence[str]) -> None:
+    if beam_args:
+        option = beam_args[0].partition("=")[0]
+        raise UsageError(f"{option} is not an option of inspect, which runs no pipeline. Drop it.")
 
 
 def _check_runner(config: Config, beam_args: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ python -m options.readme
 
 import sys
 
-from options.flags import FLAGS, Flag, Group, Kind
+from options.flag import Flag, Group, Kind
+from options.flags import FLAGS
 
 
 def flag_table() -> str:

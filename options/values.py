@@ -6,11 +6,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 from options.errors import UsageError
-from options.flags import LIST_KINDS, Flag, Kind
+from options.flag import LIST_KINDS, Flag, Kind
 from options.names import TableName, check_column, check_column_path, check_project
 
 ALL_COLUMNS = "*"
+NO_COLUMNS = "none"
+PARTITION_UNITS = ("HOUR", "DAY", "MONTH", "YEAR")
 _RUN_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+# An id of one of the four units, or of an INT64.
+_PARTITION = re.compile(r"-?[0-9]{1,19}")
+# "Creating and managing labels", "Requirements for labels" in BigQuery's documentation.
+_LABEL_KEY = re.compile(r"[^\W\d_][\w-]{0,62}")
+_LABEL_VALUE = re.compile(r"[\w-]{0,63}")
+# "Customer-managed Cloud KMS keys", "Create a key and ring"; a key's version is not part of it.
+_KMS_KEY = re.compile(
+    r"projects/[^/\s]+/locations/[a-z0-9-]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}",
+    re.ASCII,
+)
+_SHAPE = re.compile(r"\[ *[1-9][0-9]{0,8} *(, *[1-9][0-9]{0,8} *){0,7}\]")
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _SIGNED = re.compile(r"[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?")
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?")
@@ -25,6 +38,9 @@ def value_of(flag: Flag, texts: Sequence[str]) -> Any:
       UsageError: a text is not valid, or there are several and the flag takes one.
     """
     given = [text.strip() for text in texts if text.strip()]
+    if any("\udc80" <= c <= "\udcff" for text in given for c in text):
+        # How Python shows bytes of the command line that are no text.
+        raise UsageError(f"--{flag.name} holds bytes that are not UTF-8. Type it again.")
     if not given and flag.required:
         raise UsageError(f"--{flag.name} is missing. Add --{flag.name}={flag.metavar}: {flag.help}")
     if not given and flag.default is not None:
@@ -154,6 +170,29 @@ def _input_values(flag: Flag, text: str) -> tuple[tuple[str, str], ...]:
     return tuple(_pair(item, "input=value") for item in split_items(text))
 
 
+def _input_shapes(flag: Flag, text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    pairs = [_pair(item, "input=[size,...]") for item in split_items(text)]
+    return tuple((name, _shape(shape)) for name, shape in pairs)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    if not _SHAPE.fullmatch(text):
+        raise ValueError(f"got {text!r}, expected sizes above 0 in brackets, such as [28,28,1]")
+    return tuple(int(size) for size in text[1:-1].split(","))
+
+
+def _metadata_mapping(flag: Flag, text: str) -> tuple[tuple[str, str], ...]:
+    if text.lower() == NO_COLUMNS:
+        return ()
+    pairs = _output_mapping(flag, text)
+    for name, _ in pairs:
+        if name not in flag.choices:
+            raise ValueError(
+                f"got {name!r}, expected {' or '.join(flag.choices)}, or {NO_COLUMNS} alone"
+            )
+    return pairs
+
+
 def _output_mapping(flag: Flag, text: str) -> tuple[tuple[str, str], ...]:
     return tuple(_output(item) for item in split_items(text))
 
@@ -168,6 +207,55 @@ def _output(item: str) -> tuple[str, str]:
 def _table_files(flag: Flag, text: str) -> tuple[tuple[TableName, str], ...]:
     pairs = [_pair(item.strip(), "dataset.table=path") for item in text.split(",")]
     return tuple((TableName.parse(name), path) for name, path in pairs)
+
+
+def _partition(flag: Flag, text: str) -> str:
+    if not _PARTITION.fullmatch(text):
+        raise ValueError(
+            f"got {text!r}, expected YYYY, YYYYMM, YYYYMMDD or YYYYMMDDHH, or the start of an "
+            "integer range"
+        )
+    return text
+
+
+def _partitioning(flag: Flag, text: str) -> tuple[str, str]:
+    # A column's name may hold a colon, so the last one counts.
+    column, colon, unit = text.rpartition(":")
+    if not colon:
+        return check_column(text), "DAY"
+    if unit.strip().upper() not in PARTITION_UNITS:
+        raise ValueError(
+            f"got {unit!r} after the colon, expected {', '.join(PARTITION_UNITS[:-1])} or "
+            f"{PARTITION_UNITS[-1]}"
+        )
+    return check_column(column.strip()), unit.strip().upper()
+
+
+def _labels(flag: Flag, text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_label(item) for item in split_items(text))
+
+
+def _label(item: str) -> tuple[str, str]:
+    key, equals, value = (part.strip() for part in item.partition("="))
+    if not equals:
+        raise ValueError(f"got {item!r}, expected key=value")
+    if not _LABEL_KEY.fullmatch(key) or key != key.lower():
+        raise ValueError(
+            f"the key {key!r} is not valid: expected a lower-case letter, then up to 62 lower-case "
+            "letters, digits, underscores and hyphens"
+        )
+    if not _LABEL_VALUE.fullmatch(value) or value != value.lower():
+        raise ValueError(
+            f"the value {value!r} is not valid: expected up to 63 lower-case letters, digits, "
+            "underscores and hyphens"
+        )
+    return key, value
+
+
+def _kms_key(flag: Flag, text: str) -> str:
+    if not _KMS_KEY.fullmatch(text):
+        raise ValueError(f"got {text!r}, expected {flag.metavar}")
+    return text
 
 
 def _pair(item: str, form: str) -> tuple[str, str]:
@@ -201,6 +289,12 @@ _CONVERT: dict[Kind, Callable[[Flag, str], Any]] = {
     Kind.COLUMNS_OR_ALL: _columns_or_all,
     Kind.INPUT_MAPPING: _input_mapping,
     Kind.INPUT_VALUES: _input_values,
+    Kind.INPUT_SHAPES: _input_shapes,
     Kind.OUTPUT_MAPPING: _output_mapping,
+    Kind.METADATA_MAPPING: _metadata_mapping,
     Kind.TABLE_FILES: _table_files,
+    Kind.PARTITION: _partition,
+    Kind.PARTITIONING: _partitioning,
+    Kind.LABELS: _labels,
+    Kind.KMS_KEY: _kms_key,
 }

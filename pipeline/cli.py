@@ -1,4 +1,4 @@
-"""The command line: `bulkscore score …`, `bulkscore check …`.
+"""The command line: `bulkscore score …`, `bulkscore check …`, `bulkscore inspect …`.
 
 Exit codes: 0 done; 1 the pipeline failed; 2 it cannot work as asked; 3 the run was refused;
 130 interrupted.  Results go to standard output, messages and progress to standard error.
@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from options.errors import UsageError
-from options.parse import parse
+from options.inspection import Inspection
+from options.parse import Parsed, parse
+from options.resumption import Resumption
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -19,14 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = parse(sys.argv[1:] if argv is None else argv)
     except UsageError as e:
         return _fail(e, USAGE)
-    # Not before: help and usage errors must not wait for Beam to be imported.
-    from pipeline.commands import execute
+    # Not before: help and usage errors must not wait for what these import.
     from pipeline.errors import PlanError, RunFailedError, RunNotPublishedError
     from pipeline.local.errors import LocalError
     from scoring.errors import ScoringError
 
     try:
-        execute(parsed)
+        _run(parsed)
     except (UsageError, PlanError, ScoringError, LocalError) as e:
         return _fail(e, USAGE)
     except RunNotPublishedError as e:
@@ -37,6 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bulkscore: interrupted", file=sys.stderr)
         return INTERRUPTED
     return OK
+
+
+def _run(parsed: Parsed) -> None:
+    if isinstance(parsed.config, Inspection):
+        from pipeline.inspection import inspect_model
+
+        inspect_model(parsed.config)
+        return
+    if isinstance(parsed.config, Resumption):
+        from pipeline.resume import resume_run
+
+        resume_run(parsed.config, parsed.beam_args)
+        return
+    from pipeline.commands import execute
+
+    execute(parsed.command, parsed.config, parsed.beam_args)
 
 
 def _fail(error: Exception, code: int) -> int:

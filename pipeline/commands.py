@@ -4,22 +4,26 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from google.cloud import bigquery
 
 from options.config import Config
-from options.parse import Parsed
+from options.flag import Command
 from pipeline import job, report
 from pipeline.errors import PlanError
 from pipeline.plan import Plan, make_plan
-from pipeline.runs import find_run
+from pipeline.resume import is_published
+from pipeline.runs import latest, rows_of
 from pipeline.sample import score_sample
+from pipeline.trial import trial_process
 from transforms.clients import bigquery_client
-from transforms.publish import RunRefusedError
+from transforms.completion import RunRefusedError
+from transforms.run_record import PUBLISHED
 
 # What Beam warns of in every run with RunInference or with worker processes.
 _CHATTER = ("Resource module is not available", "No semi_persistent_directory found")
@@ -28,43 +32,55 @@ _CHATTER = ("Resource module is not available", "No semi_persistent_directory fo
 _TOLD_AT_THE_END = (RunRefusedError.__name__, KeyboardInterrupt.__name__, "scoring.errors.")
 
 
-def execute(parsed: Parsed) -> None:
-    """Runs the command.
+def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
+    """Runs `score` or `check`.
 
     Raises:
       PlanError, ScoringError, LocalError, UsageError, RunFailedError, RunNotPublishedError.
     """
     _configure_logging()
-    if parsed.config.local_output:
-        _make_folder(Path(parsed.config.local_output))
-    with _surroundings(parsed) as options, tempfile.TemporaryDirectory() as workspace:
-        client = bigquery_client(_project(parsed.config, options))
-        plan, model = make_plan(parsed.config, client, Path(workspace), datetime.now(UTC))
-        print(report.plan_text(plan), flush=True)
-        if parsed.command == "check":
-            print("\n" + report.sample_text(score_sample(plan)))
+    if config.local_output:
+        _make_folder(Path(config.local_output))
+    with _surroundings(config, beam_args) as options, tempfile.TemporaryDirectory() as workspace:
+        project = job.job_project(options, config.billing_project, config.output_table.project)
+        client = bigquery_client(project)
+        if command == "check":
+            _check(config, client, Path(workspace))
             return
+        config = config.with_default_project(client.project)
+        if is_published(client, config):
+            return
+        plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC))
+        print(report.plan_text(plan), flush=True)
         started = time.perf_counter()
         result = job.run(plan, model, options, client)
         elapsed_s = time.perf_counter() - started
         if result is None:
             print("\nlaunched; the run is recorded in the runs table when it ends")
             return
-        run = find_run(client, plan.publication)
+        run = latest(rows_of(client, plan.publication), PUBLISHED)
         if run is None:
             raise PlanError(
                 f"Run {plan.publication.run_id} left no record in {plan.publication.runs_table}."
             )
         print("\n" + report.result_text(run, result.counters, elapsed_s), flush=True)
-        if parsed.config.local_output:
-            _export(parsed.config.local_output, plan)
+        if config.local_output:
+            _export(config.local_output, plan)
+
+
+def _check(config: Config, client: bigquery.Client, workspace: Path) -> None:
+    # The process first: it gets ready, which takes seconds, while the plan is made.
+    with trial_process() as trial:
+        plan, _ = make_plan(config, client, workspace, datetime.now(UTC))
+        print(report.plan_text(plan), flush=True)
+        print("\n" + report.sample_text(score_sample(plan, trial)))
 
 
 @contextmanager
-def _surroundings(parsed: Parsed) -> Iterator[PipelineOptions]:
+def _surroundings(config: Config, beam_args: Sequence[str]) -> Iterator[PipelineOptions]:
     """The options for Beam; with --local inside the embedded services, tables loaded."""
-    if not parsed.config.local:
-        yield job.pipeline_options(parsed.beam_args)
+    if not config.local:
+        yield job.pipeline_options(beam_args)
         return
     # Only local mode needs the packages of the extra `local`.
     from pipeline.local.servers import embedded_cloud
@@ -72,12 +88,12 @@ def _surroundings(parsed: Parsed) -> Iterator[PipelineOptions]:
 
     with embedded_cloud() as cloud:
         client = bigquery_client(cloud.project)
-        for name, path in parsed.config.local_tables:
+        for name, path in config.local_tables:
             rows = load_table(client, f"{name.dataset}.{name.table}", path)
             _say(f"loaded {rows:,} rows of {path} as table {name}")
-        for dataset in _result_datasets(parsed.config):
+        for dataset in _result_datasets(config):
             client.create_dataset(dataset, exists_ok=True)
-        options = job.pipeline_options(parsed.beam_args, temp_location=cloud.temp_location)
+        options = job.pipeline_options(beam_args, temp_location=cloud.temp_location)
         options.view_as(GoogleCloudOptions).project = cloud.project
         yield options
 
@@ -85,16 +101,6 @@ def _surroundings(parsed: Parsed) -> Iterator[PipelineOptions]:
 def _result_datasets(config: Config) -> set[str]:
     tables = (config.output_table, config.rejects_table, config.runs_table)
     return {t.dataset for t in tables if t is not None}
-
-
-def _project(config: Config, options: PipelineOptions) -> str:
-    """The project of the job: --project, else the one that the tables name, else a default."""
-    project = options.view_as(GoogleCloudOptions).project or config.billing_project
-    if project:
-        return str(project)
-    if config.output_table.project:
-        return config.output_table.project
-    raise PlanError("No project is given. Add --project PROJECT_ID, the project of the job.")
 
 
 def _make_folder(folder: Path) -> None:

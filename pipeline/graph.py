@@ -3,7 +3,8 @@
 import apache_beam as beam
 
 from pipeline.plan import Plan
-from transforms.publish import Publish, RunCounts
+from transforms.accounts import RunCounts
+from transforms.publish import Publish
 from transforms.read import ReadFromBigQuery
 from transforms.score import Score
 from transforms.write import WriteToBigQuery
@@ -12,22 +13,26 @@ from transforms.write import WriteToBigQuery
 def build(root: beam.Pipeline, plan: Plan) -> beam.PCollection[RunCounts]:
     """Adds the whole job to `root`; emits the counts of the published run.
 
-      ReadFromBigQuery ─► Score ─► scored ───► WriteScored  (run table) ─┐
-                            └────► rejected ─► WriteRejects (rejects) ───┴─► Publish
+      ReadFromBigQuery ─► Score ─► written ──► WriteScored  (run table) ─────┐
+                            └────► rejected ─► WriteRejects (its rejects) ───┴─► Publish
 
-    Publish checks read = scored + rejected and the reject limit, publishes the run table by
-    one atomic job and records the run; refused, it fails the pipeline.
+    Publish checks read = scored + rejected, that all of what was written is there, and the reject
+    limit; it adds the rejects to those of other runs, publishes the run table by one atomic job
+    and records the run.  Refused, it fails the pipeline.
     """
     publication = plan.publication
     rows = root | "ReadFromBigQuery" >> ReadFromBigQuery(plan.source)
     outcome = rows | "Score" >> Score(plan.spec, plan.model)
-    scored = outcome.scored | "WriteScored" >> WriteToBigQuery(
+    written = outcome.written | "WriteScored" >> WriteToBigQuery(
         publication.run_table,
-        publication.output_fields,
+        publication.run_table_fields,
         write_disposition="WRITE_TRUNCATE",
-        layout=publication.run_table_layout,
+        layout={**publication.run_table_layout, **publication.load_encryption},
     )
     rejected = outcome.rejected | "WriteRejects" >> WriteToBigQuery(
-        publication.rejects_table, publication.reject_fields, write_disposition="WRITE_APPEND"
+        publication.rejects_run_table,
+        publication.reject_fields,
+        write_disposition="WRITE_TRUNCATE",
+        layout={**publication.rejects_run_table_layout, **publication.load_encryption},
     )
-    return root | "Publish" >> Publish(publication, rows, outcome, [scored, rejected])
+    return root | "Publish" >> Publish(publication, rows, outcome, written, rejected)

@@ -1,8 +1,8 @@
 """Running a plan with a Beam runner and telling what became of it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -13,21 +13,21 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineState
 from google.cloud import bigquery
 
-from pipeline.errors import PlanError, RunFailedError, RunNotPublishedError
+from pipeline.errors import PlanError
+from pipeline.failures import failed_run, reason_of
 from pipeline.graph import build
 from pipeline.interrupts import keyboard_interrupts
 from pipeline.model import FoundModel, stage_model
 from pipeline.plan import Plan, with_model_at
-from pipeline.runs import find_run, rejects_query
+from pipeline.services import explained
 from scoring import metrics
-from transforms.publish import REFUSED
+from transforms.publication import Publication
+from transforms.publishing_jobs import make_run_tables
 
 # What `--runner=DirectRunner` stands for.  Named in full because Beam's own DirectRunner
 # tries to download another runner first, and falls back to this one for some pipelines.
 _LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", _LOCAL_RUNNER})
-# Beam's last line on an error is its message, perhaps in quotes and with the step's name.
-_REASON = re.compile(r"""["']?(.*?)(?: \[while running '.*'\])?["']?""")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def run(
 
     Raises:
       PlanError: there is no place for temporary files, or Beam refuses its options.
-      RunNotPublishedError: the sums or the reject limit forbade publishing.
+      RunNotPublishedError: the sums, the reject limit or the write mode forbade publishing.
       RunFailedError: the pipeline failed.
       KeyboardInterrupt: Ctrl-C, as ever.
     """
@@ -91,6 +91,7 @@ def run(
     except ValueError as e:
         raise PlanError(f"Beam refuses its options: {e}") from e
     build(pipeline, plan)
+    _make_run_tables(client, plan.publication)
     try:
         with keyboard_interrupts():
             running = pipeline.run()
@@ -98,24 +99,33 @@ def run(
                 return None
             state = running.wait_until_finish()
     except Exception as e:
-        raise _explained(e, plan, client) from e
+        reason = f"The pipeline failed: {reason_of(e)}"
+        raise failed_run(client, plan.publication, reason) from e
     if state != PipelineState.DONE:
-        raise RunFailedError(f"The job ended in state {state}. Its log has the reason.")
+        reason = f"The job ended in state {state}; its log has the reason"
+        raise failed_run(client, plan.publication, reason)
     return Result(_counters(running))
 
 
-def _explained(error: Exception, plan: Plan, client: bigquery.Client) -> Exception:
-    """The error as the user should see it: the run's own record tells a refusal from a failure."""
-    row = find_run(client, plan.publication)
-    if row is not None and row["state"] == REFUSED:
-        return RunNotPublishedError(
-            f"Run {plan.publication.run_id} was not published: {row['reason']}.\n"
-            f"{plan.publication.output_table} is as it was. To see the rejects:\n"
-            f"  {rejects_query(plan.publication)}"
-        )
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    reason = _REASON.fullmatch(lines[-1]) if lines else None
-    return RunFailedError(f"The pipeline failed: {reason[1] if reason else repr(error)}")
+def job_project(options: PipelineOptions, *others: str | None) -> str:
+    """The project of the job: --project, else the first of the others that there is.
+
+    Raises:
+      PlanError: there is none.
+    """
+    given = (options.view_as(GoogleCloudOptions).project, *others)
+    project = next((p for p in given if p), None)
+    if project is None:
+        raise PlanError("No project is given. Add --project PROJECT_ID, the project of the job.")
+    return str(project)
+
+
+def _make_run_tables(client: bigquery.Client, publication: Publication) -> None:
+    with explained(
+        f"making table {publication.run_table}",
+        missing=f"The dataset of {publication.output_table} is gone. Create it again.",
+    ):
+        make_run_tables(client, publication, datetime.now(UTC))
 
 
 def _counters(running: beam.runners.runner.PipelineResult) -> dict[str, int]:

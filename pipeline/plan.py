@@ -9,14 +9,16 @@ from pathlib import Path
 from google.cloud import bigquery
 
 from options.config import Config
-from options.names import TableName
-from pipeline.destination import check_appendable, check_destination
+from pipeline import table_names
+from pipeline.destination import Destination, check_appendable, check_destination
 from pipeline.model import FoundModel, find_model
-from pipeline.source import SourceInfo, describe_source
+from pipeline.source import SourceInfo, describe_source, needed_columns, new_rows
 from pipeline.spec import scoring_spec
+from pipeline.versions import software_versions
 from scoring.batch import ScoringSpec
-from transforms.publish import RUNS_FIELDS, Publication
+from transforms.publication import OutputProperties, Publication
 from transforms.read import Source
+from transforms.run_record import RUNS_FIELDS
 from transforms.score import ModelSource
 
 
@@ -60,19 +62,22 @@ def make_plan(
     info = describe_source(client, config)
     model = find_model(config, workspace)
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%S}_{secrets.token_hex(3)}"
+    attempt = secrets.token_hex(3)
     spec = scoring_spec(config, info, model, run_id)
-    publication, output_exists = _publication(config, client, spec, model, now)
-    billing = config.billing_project or client.project
+    output = check_destination(client, config, spec.output_fields, spec.key)
+    publication = _publication(config, client, spec, model, output, attempt, now)
+    if config.only_new and output.exists:
+        info = new_rows(client, config, info, spec)
     # Outputs that nobody wants are not computed.
     signature = replace(model.signature, outputs=tuple(b.tensor for b in spec.outputs))
     plan = Plan(
-        source=_source(config, info, spec, billing, run_id),
+        source=_source(config, info, spec, publication),
         model=ModelSource(str(model.folder), model.digest, model.info.tags, signature),
         spec=spec,
         publication=publication,
         model_handle=config.model,
         source_rows=info.rows,
-        output_exists=output_exists,
+        output_exists=output.exists,
     )
     return plan, model
 
@@ -83,53 +88,77 @@ def with_model_at(plan: Plan, uri: str) -> Plan:
 
 
 def _publication(
-    config: Config, client: bigquery.Client, spec: ScoringSpec, model: FoundModel, now: datetime
-) -> tuple[Publication, bool]:
-    """Where the results go, all of it able to take them, and whether the output table exists."""
-    append = config.write_mode == "append"
-    output = check_destination(client, config.output_table, spec.output_fields, append=append)
-    rejects_table = config.rejects_table or _beside(config.output_table, "rejects")
-    runs_table = config.runs_table or _beside(config.output_table, "runs")
-    check_appendable(client, rejects_table, spec.rejects.fields, "--rejects_table")
-    check_appendable(client, runs_table, RUNS_FIELDS, "--runs_table")
-    publication = Publication(
+    config: Config,
+    client: bigquery.Client,
+    spec: ScoringSpec,
+    model: FoundModel,
+    output: Destination,
+    attempt: str,
+    now: datetime,
+) -> Publication:
+    """Where the results go, all of it able to take them."""
+    rejects_table = config.rejects_table or table_names.rejects_table(config.output_table)
+    runs_table = config.runs_table or table_names.runs_table(config.output_table)
+    rejects_layout = check_appendable(client, rejects_table, spec.rejects.fields, "--rejects_table")
+    check_appendable(client, runs_table, RUNS_FIELDS, "--runs_table", may_gain_columns=True)
+    own = (config.output_table, spec.run_id, attempt)
+    properties = _output_properties(config, output)
+    return Publication(
         run_id=spec.run_id,
+        attempt=attempt,
         project=client.project,
-        run_table=f"{config.output_table}__run_{spec.run_id}",
+        run_table=str(table_names.run_table(*own)),
+        rejects_run_table=str(table_names.rejects_run_table(*own)),
         output_table=str(config.output_table),
         rejects_table=str(rejects_table),
         runs_table=str(runs_table),
-        append=append,
+        write_mode=config.write_mode,
+        partition=config.partition,
+        key_columns=tuple(c.name for c in spec.key),
         max_rejected_fraction=config.max_rejected_fraction,
         output_fields=output.fields,
         reject_fields=spec.rejects.fields,
+        rejects_layout=rejects_layout,
         layout=output.layout,
         started_at=now,
         summary=_summary(config, model),
+        output_properties=properties,
+        # A merge and a partition need a table to go to; the properties no job would give it.
+        makes_output=not output.exists
+        and (config.write_mode in ("merge", "partition") or properties != OutputProperties()),
     )
-    return publication, output.exists
+
+
+def _output_properties(config: Config, output: Destination) -> OutputProperties:
+    return OutputProperties(
+        labels=config.output_labels,
+        description=config.output_description,
+        expiration_days=config.output_expiration_days,
+        kms_key=output.kms_key,
+    )
 
 
 def _source(
-    config: Config, info: SourceInfo, spec: ScoringSpec, billing: str, run_id: str
+    config: Config, info: SourceInfo, spec: ScoringSpec, publication: Publication
 ) -> Source:
-    fed = {c.name for b in spec.inputs for c in b.columns}
-    needed = fed | {c.name for c in spec.carried}
+    needed = needed_columns(spec)
     table = config.input_table if info.query is None else None
     return Source(
         table=str(table) if table else None,
         query=info.query,
         columns=tuple(c for c in info.columns if c.name in needed),
-        billing_project=billing,
-        query_job_id=f"bulkscore_{run_id}_query",
+        billing_project=config.billing_project or publication.project,
+        # Of this attempt: the result of another's may have expired, or its query failed.
+        query_job_id=f"bulkscore_{spec.run_id}_{publication.attempt}_query",
         row_restriction=config.row_restriction if table else None,
-        snapshot_time=config.snapshot_time,
+        snapshot_time=config.snapshot_time if table else None,
         method=config.read_method,
         query_location=info.location,
+        kms_key=publication.output_properties.kms_key,
     )
 
 
-def _summary(config: Config, model: FoundModel) -> tuple[tuple[str, str], ...]:
+def _summary(config: Config, model: FoundModel) -> tuple[tuple[str, str | None], ...]:
     """What the runs table says of a run that has not started."""
     options = {
         name: str(value) for name, value in vars(config).items() if value not in (None, (), False)
@@ -140,8 +169,6 @@ def _summary(config: Config, model: FoundModel) -> tuple[tuple[str, str], ...]:
         ("model_digest", model.digest),
         ("signature", model.signature.name),
         ("options", json.dumps(options, sort_keys=True)),
+        ("snapshot_time", config.snapshot_time.isoformat() if config.snapshot_time else None),
+        *((f"{name}_version", found) for name, found in software_versions()),
     )
-
-
-def _beside(table: TableName, suffix: str) -> TableName:
-    return replace(table, table=f"{table.table}__{suffix}")

@@ -1,37 +1,58 @@
-"""A few rows scored in this process, to prove a plan before anything is started."""
+"""A few rows scored to prove a plan before anything is started, in a process of their own."""
 
-from collections import Counter
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from pipeline.errors import PlanError
 from pipeline.plan import Plan
 from pipeline.services import explained
-from scoring.batch import Scorer
-from scoring.savedmodel import LoadedModel
+from pipeline.trial import Request, TrialProcess
 from transforms.read import first_rows
-from transforms.score import CLOCK
 
 SAMPLE_ROWS = 100
+_NO_ROWS = pa.record_batch({})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What became of the sample's rows, the rejects by their code."""
+    """What became of the sample's rows.
+
+    Attributes:
+      rejected: rows by reject code.
+      warnings: sentences on how the model behaves.
+    """
 
     scored: int
     rejected: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
 
-def score_sample(plan: Plan) -> Sample | None:
-    """Scores the first rows of the source table with the model.
+def score_sample(plan: Plan, trial: TrialProcess) -> Sample | None:
+    """Loads the model in the trial's process and scores the first rows of the source table there.
 
     Returns:
       What became of them; None for a query, which would have to be run and paid for.
 
     Raises:
       PlanError: the table cannot be read, or not one of its rows can be scored.
-      ModelError: the model cannot be loaded or called.
+      ModelError: the model cannot be loaded or called, or its process ends over it.
     """
+    rows = _sample_rows(plan)
+    model = plan.model
+    request = Request(model.uri, model.tags, model.signature, plan.spec)
+    report = trial.score(request, _NO_ROWS if rows is None else rows, plan.model_handle)
+    if plan.source.table is None:
+        return None
+    if rows is not None and not report.scored:
+        raise PlanError(
+            f"Not one of the first {rows.num_rows} rows can be scored. "
+            f"The first: {report.first_reject}."
+        )
+    return Sample(report.scored, report.rejected, tuple(report.warnings))
+
+
+def _sample_rows(plan: Plan) -> pa.RecordBatch | None:
     if plan.source.table is None:
         return None
     with explained(
@@ -39,16 +60,4 @@ def score_sample(plan: Plan) -> Sample | None:
         missing=f"There is no table {plan.source.table} any more.",
         cure="Check --row_restriction and --snapshot_time.",
     ):
-        rows = first_rows(plan.source, SAMPLE_ROWS)
-    if rows is None:
-        return Sample(0, {})
-    model = LoadedModel(plan.model.uri, plan.model.tags, plan.model.signature)
-    outcomes = list(Scorer(plan.spec, model, CLOCK).score(rows))
-    scored = sum(o.scored.num_rows for o in outcomes if o.scored is not None)
-    rejects = [r for o in outcomes if o.rejected is not None for r in o.rejected.to_pylist()]
-    if not scored:
-        raise PlanError(
-            f"Not one of the first {rows.num_rows} rows can be scored. "
-            f"The first: {rejects[0]['code']}, {rejects[0]['message']}."
-        )
-    return Sample(scored, dict(Counter(r["code"] for r in rejects).most_common()))
+        return first_rows(plan.source, SAMPLE_ROWS)

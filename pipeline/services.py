@@ -1,5 +1,6 @@
 """What Google Cloud refuses, in the user's words."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from pipeline.errors import PlanError
 # How long a call is tried again while a person waits for the plan; the client's own limit is
 # ten minutes.
 _PATIENCE_S = 20.0
+# Colours and the like, and all control characters but tabs and line ends.
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f]")
 PATIENT_RETRY = DEFAULT_RETRY.with_timeout(_PATIENCE_S)
 # What reading and writing on Cloud Storage through Beam can raise.
 STORAGE_ERRORS = (OSError, GoogleAPIError, GoogleAuthError)
@@ -60,6 +63,10 @@ def explained(doing: str, *, missing: str, cure: str = "") -> Iterator[None]:
 
 
 def said(error: GoogleAPICallError) -> str:
-    """The service's own words, without the address of the request, as the start of a sentence."""
+    """The service's own words, without the address of the request, as the start of a sentence.
+
+    Without control characters, too, which a terminal would obey.
+    """
     details = [d["message"] for d in error.errors if isinstance(d, Mapping) and "message" in d]
-    return str(details[0] if details else error.message).strip().rstrip(".")
+    words = _CONTROL.sub("", str(details[0] if details else error.message))
+    return words.strip().rstrip(".")

@@ -1,16 +1,16 @@
 """The source: its columns and size, asked from BigQuery before anything runs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from options.config import Config
-from options.names import TableName
 from pipeline.errors import PlanError
 from pipeline.files import read_text
 from pipeline.services import PATIENT_RETRY, explained, said
+from scoring.batch import ScoringSpec
 from scoring.schema import Field
 from transforms.read import EXPORT
 
@@ -50,13 +50,61 @@ def describe_source(client: bigquery.Client, config: Config) -> SourceInfo:
         missing=f"There is no table {name}. Check --input_table, and --project if it names none.",
     ):
         table = client.get_table(str(name), retry=PATIENT_RETRY)
-    if not _is_read_as_it_is(table, config):
-        return _describe_query(client, _table_query(name, table, config), "--row_restriction")
-    if config.row_restriction or config.snapshot_time:
+    _check_filter(table, config)
+    is_query = not _is_read_as_it_is(table, config)
+    if is_query and config.snapshot_time is not None and table.table_type not in _READABLE_TYPES:
+        raise PlanError(
+            f"{name} is a view, which has no past to read. Drop --snapshot_time, or give "
+            "--input_query with FOR SYSTEM_TIME AS OF on the view's tables."
+        )
+    if is_query or config.row_restriction or config.snapshot_time:
         # The Storage Read API would find what is wrong with them only when the job runs.
-        flags = "--row_restriction and --snapshot_time"
-        _describe_query(client, _table_query(name, table, config), flags)
+        given = [f for f in ("row_restriction", "snapshot_time") if getattr(config, f)]
+        flags = " and ".join(f"--{flag}" for flag in given or ["input_table"])
+        info = _describe_query(client, _checking_text(config), flags)
+        if is_query:
+            return replace(info, query=_table_text(config))
     return SourceInfo(_fields(table.schema), None, table.num_rows)
+
+
+def new_rows(
+    client: bigquery.Client, config: Config, info: SourceInfo, spec: ScoringSpec
+) -> SourceInfo:
+    """The rows of the source whose keys the output table does not have from the same model.
+
+    A key with a NULL is equal to none, so that its row is always new.
+
+    Raises:
+      PlanError: the query that finds them cannot be run.
+    """
+    rows = (info.query or _table_text(config)).rstrip().rstrip(";")
+    digest_column = dict(config.metadata_columns)["model_digest"]
+    columns = (c.name for c in info.columns if c.name in needed_columns(spec))
+    conditions = [f"output_row.`{digest_column}` = '{spec.model_digest}'"]
+    conditions += [f"output_row.`{key.name}` = source_row.`{key.name}`" for key in spec.key]
+    sql = (
+        f"SELECT {', '.join(f'source_row.`{name}`' for name in columns)}\n"  # noqa: S608
+        # On a line of its own, as a query may end with a comment.
+        f"FROM (\n{rows}\n) AS source_row\n"
+        f"WHERE NOT EXISTS (SELECT 1 FROM {config.output_table.quoted()} AS output_row\n"
+        f"  WHERE {' AND '.join(conditions)})"
+    )
+    return _describe_query(client, sql, "--only_new, which makes a subquery of --input_query")
+
+
+def needed_columns(spec: ScoringSpec) -> set[str]:
+    """Names of the columns of the source that are fed or copied."""
+    return {c.top.name for b in spec.inputs for c in b.columns} | {c.name for c in spec.carried}
+
+
+def _check_filter(table: bigquery.Table, config: Config) -> None:
+    """Refuses what the Storage Read API would ("Require a partition filter in queries")."""
+    is_exported = config.read_method == EXPORT
+    if table.require_partition_filter and not config.row_restriction and not is_exported:
+        raise PlanError(
+            f"Table {config.input_table} is only read with a filter on its partitions. Give the "
+            "condition with --row_restriction."
+        )
 
 
 def _is_read_as_it_is(table: bigquery.Table, config: Config) -> bool:
@@ -67,17 +115,22 @@ def _is_read_as_it_is(table: bigquery.Table, config: Config) -> bool:
     return table.table_type in _READABLE_TYPES
 
 
-def _table_query(name: TableName, table: bigquery.Table, config: Config) -> str:
-    if config.snapshot_time is not None and table.table_type not in _READABLE_TYPES:
-        raise PlanError(
-            f"{name} is a view, which has no past to read. Drop --snapshot_time, or give "
-            "--input_query with FOR SYSTEM_TIME AS OF on the view's tables."
-        )
-    # The condition is the user's own SQL, like a whole --input_query.
-    where = f" WHERE ({config.row_restriction})" if config.row_restriction else ""
+def _table_text(config: Config) -> str:
+    """The SQL that reads what of --input_table is asked for."""
+    # The condition is the user's own SQL, like a whole --input_query; it may end with a comment.
+    where = f" WHERE (\n{config.row_restriction}\n)" if config.row_restriction else ""
     moment = config.snapshot_time
     past = f" FOR SYSTEM_TIME AS OF TIMESTAMP '{moment.isoformat()}'" if moment else ""
-    return f"SELECT * FROM {name.quoted()}{past}{where}"  # noqa: S608
+    return f"SELECT * FROM `{config.input_table}`{past}{where}"  # noqa: S608
+
+
+def _checking_text(config: Config) -> str:
+    """The same for a dry run, which fails unless the condition is one expression by itself.
+
+    `a) OR (b` is whole within parentheses, but not as an argument.
+    """
+    condition = config.row_restriction
+    return _table_text(config) + (f" AND IF(\n{condition}\n, TRUE, TRUE)" if condition else "")
 
 
 def _describe_query(client: bigquery.Client, sql: str, flag: str) -> SourceInfo:
@@ -90,7 +143,20 @@ def _describe_query(client: bigquery.Client, sql: str, flag: str) -> SourceInfo:
     statement = job.statement_type
     if statement not in (None, "SELECT"):
         raise PlanError(f"{flag} is a {statement} statement, expected a SELECT.")
-    return SourceInfo(_fields(job.schema or ()), sql, None, job.location)
+    fields = _fields(job.schema or ())
+    _check_names(fields, flag)
+    return SourceInfo(fields, sql, None, job.location)
+
+
+def _check_names(fields: Iterable[Field], flag: str) -> None:
+    seen: set[str] = set()
+    for field in fields:
+        if field.name.casefold() in seen:
+            raise PlanError(
+                f"{flag} gives two columns called {field.name!r}, expected one. Name the columns "
+                "that are needed instead of *, or rename one with AS."
+            )
+        seen.add(field.name.casefold())
 
 
 def _query_text(text: str) -> str:

@@ -15,8 +15,9 @@ from scoring.columns import named_column
 from scoring.errors import ColumnError
 from scoring.example_graph import parses_examples
 from scoring.examples import ParsedFeatures, example_problem, own_features
-from scoring.matching import FeedOptions, fixed_batch_rows, match_inputs
-from scoring.naming import METADATA_COLUMNS, match_outputs
+from scoring.feeding import FeedOptions
+from scoring.matching import fixed_batch_rows, match_inputs
+from scoring.naming import match_outputs
 from scoring.schema import Field, unportable_type
 from scoring.signature import TensorSpec, elements_per_row
 
@@ -37,7 +38,9 @@ def scoring_spec(config: Config, info: SourceInfo, model: FoundModel, run_id: st
             for name in config.passthrough_columns
         ]
     carried = (*keys, *passed)
-    _check_carried(carried)
+    origins = {"run_id": run_id, "model_digest": model.digest}
+    metadata = tuple((column, origins[name]) for name, column in config.metadata_columns)
+    _check_carried(carried, config.metadata_columns)
     names = [c.name for c in carried]
     return ScoringSpec(
         inputs=match_inputs(
@@ -50,7 +53,8 @@ def scoring_spec(config: Config, info: SourceInfo, model: FoundModel, run_id: st
         outputs=match_outputs(
             model.signature,
             chosen=dict(config.output_columns),
-            taken=names,
+            taken=dict.fromkeys(names, "a key or passthrough column")
+            | dict.fromkeys((column for column, _ in metadata), "a column of --metadata_columns"),
             classes=_class_options(config),
             non_finite=config.on_non_finite,
         ),
@@ -60,22 +64,26 @@ def scoring_spec(config: Config, info: SourceInfo, model: FoundModel, run_id: st
         fixed_batch_rows=fixed_batch_rows(model.signature),
         run_id=run_id,
         model_digest=model.digest,
+        metadata=metadata,
     )
 
 
-def _check_carried(carried: Iterable[Field]) -> None:
+def _check_carried(carried: Iterable[Field], metadata: Iterable[tuple[str, str]]) -> None:
+    taken = {column.lower(): name for name, column in metadata}
     for column in carried:
-        if column.name.lower() in METADATA_COLUMNS:
+        named = taken.get(column.name.lower())
+        if named is not None:
             raise PlanError(
-                f"Column {column.name!r} cannot be copied to the output: every output row has a "
-                "column of that name already. Leave it out of --key_columns and "
-                "--passthrough_columns, or rename it with --input_query."
+                f"Column {column.name!r} cannot be copied to the output: --metadata_columns adds a "
+                "column of that name to every row. Rename that one, --metadata_columns "
+                f"{named}=scoring_{named} say, or leave {column.name!r} out of --key_columns "
+                "and --passthrough_columns."
             )
         kind = unportable_type(column)
         if kind is not None:
             raise PlanError(
-                f"Column {column.name!r} cannot be copied to the output: load jobs take no {kind} "
-                "from Parquet files. Leave it out of --key_columns and --passthrough_columns, or "
+                f"Column {column.name!r} cannot be copied to the output: no file that load jobs "
+                f"take carries {kind}. Leave it out of --key_columns and --passthrough_columns, or "
                 "convert it to STRING with --input_query."
             )
 
@@ -83,35 +91,46 @@ def _check_carried(carried: Iterable[Field]) -> None:
 def _feed_options(config: Config, model: FoundModel, free: Sequence[Field]) -> FeedOptions:
     return FeedOptions(
         defaults=dict(config.default_values),
+        on_null=config.on_null,
+        shapes=dict(config.input_shapes),
         pad_value=config.pad_value,
         image_scaling=config.image_scaling,
         image_fit=config.image_resize,
         image_channel_order=config.image_channel_order,
+        uri_columns=config.uri_columns,
         examples=_parsed_features(config, model, free),
     )
 
 
 def _class_options(config: Config) -> ClassOptions | None:
-    if config.top_k is None:
+    if config.top_k is None and not config.explode:
         return None
-    return ClassOptions(config.top_k, _read_labels(config.class_labels), config.softmax)
+    labels = _read_labels(config.class_labels)
+    return ClassOptions(config.top_k, labels, config.softmax, config.explode)
 
 
 def _read_labels(path: str | None) -> tuple[str, ...]:
     if path is None:
         return ()
     text = read_text(path, "--class_labels")
-    if not text.lstrip().startswith("["):
-        return tuple(text.splitlines())
+    labels = _json_labels(path, text) if text.lstrip().startswith("[") else text.splitlines()
+    if not labels:
+        raise PlanError(
+            f"The file {path} holds no labels, expected one for each class. Check --class_labels."
+        )
+    return tuple(labels)
+
+
+def _json_labels(path: str, text: str) -> list[str]:
     try:
         labels = json.loads(text)
-    except json.JSONDecodeError as e:
+    except (json.JSONDecodeError, RecursionError) as e:
         raise PlanError(f"The file {path} is no JSON list: {e}. Check --class_labels.") from e
-    if not all(isinstance(label, str) for label in labels):
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise PlanError(
             f"The file {path} holds a JSON list of more than texts. Check --class_labels."
         )
-    return tuple(labels)
+    return labels
 
 
 def _parsed_features(

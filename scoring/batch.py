@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scoring.composite import Result, first_rows
 from scoring.conversions import Values
 from scoring.errors import BatchCallError
 from scoring.feed import Binding, feed_batch
-from scoring.outputs import ResultBinding
+from scoring.objects import Fetch, ObjectField, ObjectReader
+from scoring.outputs import ResultBinding, non_finite_rows
+from scoring.portable import loaded_field
 from scoring.rejects import CALL, Fault, RejectSchema, reject_batch
 from scoring.schema import Field
 
@@ -27,13 +30,14 @@ _CHEAP_CALL_SECONDS = 0.01
 
 
 Feed = dict[str, Values]
+Results = Mapping[str, Result]
 Rows = npt.NDArray[np.int64]
 
 
 class Model(Protocol):
-    """What a scorer calls: arrays of n rows in, arrays of n rows out."""
+    """What a scorer calls: arrays of n rows in, results of n rows out."""
 
-    def __call__(self, feed: Mapping[str, Values]) -> dict[str, Values]: ...
+    def __call__(self, feed: Mapping[str, Values]) -> Results: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class ScoringSpec:
       max_batch_rows: most rows in one call of the model; calls that take long have fewer.
       fixed_batch_rows: the number of rows that the model insists on, if it does; shorter
         batches are padded with copies of their last row and the padding's outputs dropped.
-      run_id, model_digest: written into every row.
+      run_id, model_digest: written into every reject.
+      metadata: pairs (column, text): columns of every scored row that say where it comes from.
     """
 
     inputs: tuple[Binding, ...]
@@ -66,47 +71,106 @@ class ScoringSpec:
     fixed_batch_rows: int | None
     run_id: str
     model_digest: str
+    metadata: tuple[tuple[str, str], ...]
 
     @property
     def output_fields(self) -> tuple[Field, ...]:
         """The columns of the output table."""
-        scores = tuple(b.column for b in self.outputs)
-        return (*self.carried, *scores, Field("run_id", "STRING"), Field("model_digest", "STRING"))
+        scores = tuple(field for b in self.outputs for field in b.fields)
+        return (*self.carried, *scores, *(Field(name, "STRING") for name, _ in self.metadata))
+
+    @property
+    def exploded_column(self) -> str | None:
+        """The column of scored batches whose items become rows of the output table, if any."""
+        return next((b.column.name for b in self.outputs if b.fields != (b.column,)), None)
+
+    @property
+    def objects(self) -> tuple[ObjectField, ...]:
+        """The columns whose values are objects to be fetched."""
+        fed = dict.fromkeys(c for b in self.inputs for c in b.columns)
+        return tuple(c for c in fed if isinstance(c, ObjectField))
 
     @property
     def rejects(self) -> RejectSchema:
         """The shape of the rejects table."""
-        fed = dict.fromkeys(c.name for b in self.inputs for c in b.columns)
-        return RejectSchema(self.key, tuple(fed))
+        fed = dict.fromkeys(c.top.name for b in self.inputs for c in b.columns)
+        return RejectSchema(tuple(map(loaded_field, self.key)), tuple(fed))
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
     """What became of the rows of one call: each is in `scored` or in `rejected`.
 
-    Either is None when it would be empty.  The seconds are wall time of the three steps.
+    Either is None when it would be empty.  Of the rows that the model was called with,
+    `defaulted_rows` had a NULL that a default stood in for.  The seconds are wall time of the
+    three steps.  Rows whose objects did not come, and what fetching took for the rows after them,
+    are an outcome of their own, without a call.
+
+    The model was called with `called_rows`; `non_finite_rows` of them have a NaN or an infinity in
+    an output, whatever became of it.
     """
 
     scored: pa.RecordBatch | None
     rejected: pa.RecordBatch | None
+    defaulted_rows: int
     feed_seconds: float
     call_seconds: float
     outputs_seconds: float
+    objects_fetched: int = 0
+    object_bytes: int = 0
+    fetch_seconds: float = 0.0
+    called_rows: int = 0
+    non_finite_rows: int = 0
 
 
 class Scorer:
     """Scores record batches with a loaded model, in this process."""
 
-    def __init__(self, spec: ScoringSpec, model: Model, clock: Clock) -> None:
+    def __init__(
+        self, spec: ScoringSpec, model: Model, clock: Clock, fetch: Fetch | None = None
+    ) -> None:
+        """Prepares to score.
+
+        Args:
+          fetch: brings an object; needed if `spec.objects` are any.
+        """
         self._spec = spec
         self._model = model
         self._clock = clock
         self._max_rows = spec.fixed_batch_rows or spec.max_batch_rows
         self._rows = spec.fixed_batch_rows or min(spec.max_batch_rows, _FIRST_CALL_ROWS)
         self._tensor_row_bytes = sum(b.row_bytes for b in spec.inputs)
+        self._objects: ObjectReader | None = None
+        if spec.objects:
+            if fetch is None:
+                names = ", ".join(c.name for c in spec.objects)
+                raise ValueError(f"nothing fetches the objects that {names} names")
+            self._objects = ObjectReader(spec.objects, fetch, clock.seconds, spec.fixed_batch_rows)
 
     def score(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
-        """Scores a batch of any length in calls of at most the allowed number of rows."""
+        """Scores a batch of any length in calls of at most the allowed number of rows.
+
+        Raises:
+          FetchError: an object did not come, which says nothing about its row.
+        """
+        if self._objects is None:
+            yield from self._score_rows(batch)
+            return
+        for part in self._objects.fetched(batch):
+            yield ScoredBatch(
+                scored=None,
+                rejected=self._reject(part.batch, part.faults),
+                defaulted_rows=0,
+                feed_seconds=0.0,
+                call_seconds=0.0,
+                outputs_seconds=0.0,
+                objects_fetched=part.objects,
+                object_bytes=part.object_bytes,
+                fetch_seconds=part.seconds,
+            )
+            yield from self._score_rows(part.rows)
+
+    def _score_rows(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
         if not batch.num_rows:
             return
         row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
@@ -121,10 +185,11 @@ class Scorer:
     def _score_slice(self, batch: pa.RecordBatch) -> ScoredBatch:
         seconds = self._clock.seconds
         started = seconds()
-        feed, faults = feed_batch(batch, self._spec.inputs)
+        feed, faults, defaulted_rows = feed_batch(batch, self._spec.inputs)
         rows = _without(np.arange(batch.num_rows), faults)
         fed = seconds()
-        pieces, refused = self._call(feed, len(rows))
+        called_rows = len(rows)
+        pieces, refused = self._call(feed, called_rows)
         faults += _relocated(refused, rows)
         rows = _without(rows, refused)
         called = seconds()
@@ -133,15 +198,26 @@ class Scorer:
         scored, unfit = self._build(batch, rows, pieces)
         faults += _relocated(unfit, rows)
         rejected = self._reject(batch, faults)
-        return ScoredBatch(scored, rejected, fed - started, called - fed, seconds() - called)
+        tensors = [b.tensor for b in self._spec.outputs]
+        non_finite = sum(non_finite_rows(piece, tensors) for piece in pieces)
+        return ScoredBatch(
+            scored,
+            rejected,
+            defaulted_rows,
+            feed_seconds=fed - started,
+            call_seconds=called - fed,
+            outputs_seconds=seconds() - called,
+            called_rows=called_rows,
+            non_finite_rows=non_finite,
+        )
 
-    def _call(self, feed: Feed, rows: int) -> tuple[list[Feed], list[Fault]]:
+    def _call(self, feed: Feed, rows: int) -> tuple[list[Results], list[Fault]]:
         """Calls the model, halving a batch that fails until the guilty rows are alone.
 
         Returns the outputs of the rows that succeeded, in order, call by call, and a fault for
         each other row.
         """
-        pieces: list[Feed] = []
+        pieces: list[Results] = []
         faults: list[Fault] = []
         affordable = self._max_rows
         pending = [(0, rows)] if rows else []
@@ -165,16 +241,16 @@ class Scorer:
         self._max_rows = affordable
         return pieces, faults
 
-    def _call_padded(self, feed: Feed) -> Feed:
+    def _call_padded(self, feed: Feed) -> Results:
         fixed = self._spec.fixed_batch_rows
         rows = len(next(iter(feed.values())))
         if fixed is None or fixed == rows:
             return self._model(feed)
         padded = {k: np.concatenate([v, v[-1:].repeat(fixed - rows, 0)]) for k, v in feed.items()}
-        return {k: v[:rows] for k, v in self._model(padded).items()}
+        return {k: first_rows(v, rows) for k, v in self._model(padded).items()}
 
     def _build(
-        self, batch: pa.RecordBatch, rows: Rows, pieces: Sequence[Feed]
+        self, batch: pa.RecordBatch, rows: Rows, pieces: Sequence[Results]
     ) -> tuple[pa.RecordBatch | None, list[Fault]]:
         """The output rows for the batch's `rows`, and the faults of those that do not fit."""
         if not len(rows):
@@ -190,7 +266,7 @@ class Scorer:
         zeros = pa.array(np.zeros(len(rows), dtype=np.int8))
         constants = [
             pa.DictionaryArray.from_arrays(zeros, pa.array([text]))
-            for text in (self._spec.run_id, self._spec.model_digest)
+            for _, text in self._spec.metadata
         ]
         carried = [kept[f.name] for f in self._spec.carried]
         schema = output_schema(self._spec, batch.schema)
@@ -215,22 +291,23 @@ class Scorer:
 def output_schema(spec: ScoringSpec, source: pa.Schema) -> pa.Schema:
     """The Arrow schema of the scored rows of a batch with the schema `source`.
 
-    It says the same as `spec.output_fields` in the cheapest types that load into them: carried
-    columns as they were read, 32-bit floats where the model computes them, dictionaries for
-    the two constant columns.
+    Unless a column is to be exploded it says the same as `spec.output_fields`, in the cheapest
+    types that load into them: carried columns as they were read, 32-bit floats where the model
+    computes them, dictionaries for the constant columns.
     """
     constant = pa.dictionary(pa.int8(), pa.string())
     return pa.schema(
         [
             *(source.field(f.name) for f in spec.carried),
             *(pa.field(b.column.name, b.arrow_type) for b in spec.outputs),
-            pa.field("run_id", constant),
-            pa.field("model_digest", constant),
+            *(pa.field(name, constant) for name, _ in spec.metadata),
         ]
     )
 
 
-def _joined_column(pieces: Sequence[Feed], binding: ResultBinding) -> tuple[pa.Array, list[Fault]]:
+def _joined_column(
+    pieces: Sequence[Results], binding: ResultBinding
+) -> tuple[pa.Array, list[Fault]]:
     """The column of one output over all calls, whose rows may differ in width between calls."""
     arrays: list[pa.Array] = []
     faults: list[Fault] = []

@@ -3,6 +3,7 @@
 ScoringError
 ├── ModelError       the SavedModel: where it is, what it holds, how it behaves
 ├── ColumnError      the columns do not fit the model's inputs and outputs
+├── FetchError       an object that a row names did not come; it may come later
 └── BatchCallError   one call of the model failed; its rows are searched one by one
 """
 
@@ -17,6 +18,10 @@ class ModelError(ScoringError):
 
 class ColumnError(ScoringError):
     """The table's columns cannot be matched to the model's inputs or outputs."""
+
+
+class FetchError(ScoringError):
+    """An object on Cloud Storage did not come; the same attempt may succeed later."""
 
 
 class BatchCallError(ScoringError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from scoring.errors import ModelError
 from scoring.examples import ExampleFeature, ParsedFeatures
+from scoring.graph_file import read_graph
 from scoring.runtime import tensorflow
 from scoring.signature import choose_signature, read_saved_model
 
@@ -49,18 +50,21 @@ def parses_examples(folder: str | Path, signature: str, input_name: str) -> Pars
     Raises:
       ModelError: `folder` holds no SavedModel, or one without that signature and input.
     """
-    info = read_saved_model(Path(folder))
-    if input_name not in {spec.name for spec in choose_signature(info, signature).inputs}:
+    chosen = choose_signature(read_saved_model(Path(folder)), signature)
+    dtypes = {spec.name: spec.dtype for spec in chosen.inputs}
+    if input_name not in dtypes:
         raise ModelError(f"Signature {signature!r} of model {folder} has no input {input_name!r}.")
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel.FromString((Path(folder) / "saved_model.pb").read_bytes())
-    graph = next(g for g in model.meta_graphs if sorted(g.meta_info_def.tags) == [*info.tags])
-    tensor = graph.signature_def[signature].inputs[input_name]
-    if tensor.dtype != tensorflow().string.as_datatype_enum or not tensor.name:
+    if dtypes[input_name] != "string":
         return None
+    graph = read_graph(Path(folder))
     search = _ParseSearch(graph.graph_def)
-    search.follow(search.graph, _ref(tensor.name))
+    if chosen.trace:
+        search.follow_argument(chosen.trace.body, chosen.trace.fed.index(input_name))
+    else:
+        tensor = graph.signature_def[signature].inputs[input_name]
+        if not tensor.name:
+            return None
+        search.follow(search.graph, _ref(tensor.name))
     if not search.found:
         return None
     op = sorted({node.op for _, node in search.found})[0]
@@ -115,6 +119,11 @@ class _ParseSearch:
                     reached |= new
                     pending += new
         return reached
+
+    def follow_argument(self, function: str, position: int) -> None:
+        """Follows the strings of one argument of a function that is called from outside."""
+        body = self._functions[function]
+        self.follow(_frame(body.node_def), (body.signature.input_arg[position].name, None))
 
     def _outputs(self, frame: _Frame, node: Any, position: int) -> list[_Ref]:
         """The outputs of the node that hold the strings of its input at `position`."""

@@ -5,7 +5,7 @@ feature, so the default that the model's parsing op states decides what it count
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from typing import Any, Literal
@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scoring.columns import conversion_advice, named_column
-from scoring.conversions import Values, find_conversion, numpy_dtype
+from scoring.columns import column_at, conversion_advice
+from scoring.conversions import Values, find_conversion, numpy_dtype, shown
 from scoring.errors import ColumnError
+from scoring.layout import counted
 from scoring.rejects import FEED, Fault
 from scoring.schema import Field
 
@@ -29,6 +30,8 @@ _Mask = npt.NDArray[np.bool_]
 _LIST_DTYPES = {
     "INTEGER": "int64",
     "FLOAT": "float32",
+    "NUMERIC": "float32",
+    "BIGNUMERIC": "float32",
     "BOOLEAN": "int64",
     "STRING": "string",
     "BYTES": "string",
@@ -109,7 +112,7 @@ def example_problem(columns: Sequence[Field]) -> str | None:
         if column.fields or column.type not in _LIST_DTYPES:
             return (
                 f"Column {column.name!r} ({column.sql_type}) has no place in a tf.Example, which "
-                f"holds INT64, FLOAT64, BOOL, STRING, BYTES and ARRAYs of them; {_cure(column)}."
+                f"holds numbers, BOOL, STRING, BYTES and ARRAYs of them; {_cure(column)}."
             )
     return None
 
@@ -132,7 +135,7 @@ def encode_features(
       encoded; what the array holds for those means nothing.
     """
     faults: dict[int, Fault] = {}
-    lists = [_feature_lists(batch[b.column.name], b, faults) for b in bindings]
+    lists = [_feature_lists(b.column.values(batch), b, faults) for b in bindings]
     features = pa.RecordBatch.from_arrays(lists, names=[b.feature.name for b in bindings])
     examples: Values = np.empty(batch.num_rows, dtype=object)
     examples[:] = _encoder().encode(features)
@@ -157,7 +160,7 @@ def _feature_lists(column: pa.Array, binding: FeatureBinding, faults: dict[int, 
         # Honours slices and leaves out whatever lies under a NULL.
         elements = column.flatten()
         for row in _positions(~(feature.takes(lengths) | nulls)):
-            got = f"column {binding.column.name!r} has {lengths[row]} elements"
+            got = f"column {binding.column.name!r} has {counted(int(lengths[row]))}"
             _add(faults, row, "WRONG_LENGTH", f"{got}; {_named(binding)} needs {feature.needs}")
     else:
         lengths = np.ones(len(column), dtype=np.int64)
@@ -179,7 +182,7 @@ def _feature_values(
     column, dtype = binding.column, binding.feature.dtype
     if pa.types.is_dictionary(elements.type):
         elements = elements.dictionary_decode()
-    kind = pa.binary() if dtype == "string" else replace(column, mode="NULLABLE").arrow_type
+    kind = pa.binary() if dtype == "string" else column.element_type
     if elements.type != kind:
         elements = elements.cast(kind)
     if elements.null_count:
@@ -197,7 +200,7 @@ def _feature_values(
     values, faulty = conversion.convert(elements, numpy_dtype(dtype))
     for i in () if faulty is None else _positions(faulty):
         message = (
-            f"column {column.name!r} holds {elements[i].as_py()!r}; {_named(binding)} is "
+            f"column {column.name!r} holds {shown(elements[i].as_py())}; {_named(binding)} is "
             f"{dtype}: {conversion.rule}"
         )
         _add(faults, _row_of(i, offsets), "OUT_OF_RANGE", message)
@@ -272,7 +275,7 @@ def _named_features(
                 f"The model parses no feature {name!r}. "
                 f"Check --input_columns; its features are: {listing}."
             )
-    found = {name: named_column("--input_columns", c, columns) for name, c in chosen.items()}
+    found = {name: column_at("--input_columns", c, columns) for name, c in chosen.items()}
     for feature in features:
         # A column that is another feature's exactly is not taken for this one by its case.
         alike = [c for c in columns if c.name.lower() == feature.name.lower()]
@@ -289,7 +292,9 @@ def _feature_problem(binding: FeatureBinding) -> str | None:
     if column.fields or find_conversion(column.type, feature.dtype) is None:
         reason = f"no conversion from {column.sql_type} to {feature.dtype} keeps the values"
         return f"{where}: {reason}; {_cure(column)}"
-    if column.mode != "REPEATED" and not feature.takes(np.ones(1, dtype=np.int64)).all():
+    if column.rank > 1:
+        return f"{where}: a feature holds one list a row, not lists of lists"
+    if column.rank == 0 and not feature.takes(np.ones(1, dtype=np.int64)).all():
         return f"{where}: it needs {feature.needs} values, got one; feed it an ARRAY"
     return None
 

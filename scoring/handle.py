@@ -1,6 +1,7 @@
 """From a model handle to a folder on this machine, and from a folder to a digest."""
 
 import hashlib
+import os
 import tarfile
 import warnings
 import zlib
@@ -43,54 +44,86 @@ def download_hub_model(url: str) -> Path:
         ) from e
 
 
-def unpack_archive(archive: Path, target: Path) -> Path:
+def unpack_archive(archive: Path, target: Path, *, name: str | None = None) -> Path:
     """Unpacks a .tar.gz with a SavedModel into `target` and returns the model's folder.
 
     The SavedModel may lie at the archive's top or one folder below.
+
+    Args:
+      name: the archive as the user knows it, if that is not `archive`.
 
     Raises:
       ModelError: no such file, no tar archive, an entry outside of `target`, a link or a
         device in it, or more than MAX_UNPACKED_BYTES.
     """
+    name = name or str(archive)
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            members = tar.getmembers()
-            size = sum(m.size for m in members)
-            if size > MAX_UNPACKED_BYTES:
-                raise ModelError(
-                    f"Model {archive} unpacks to {size:,} bytes; the limit is "
-                    f"{MAX_UNPACKED_BYTES:,}. Unpack it yourself and give --model the folder."
-                )
-            for member in members:
-                if not (member.isfile() or member.isdir()):
-                    raise ModelError(
-                        f"Model {archive} holds {member.name!r}, which is neither a file nor a "
-                        "folder. Pack it again without links (tar --dereference)."
-                    )
-            tar.extractall(target, members, filter="data")
+            tar.extractall(target, _checked_members(tar, target, name), filter="data")
     except FileNotFoundError as e:
-        raise ModelError(f"Model {archive}: there is no such file. Check --model.") from e
+        raise ModelError(f"Model {name}: there is no such file. Check --model.") from e
+    except PermissionError as e:
+        raise ModelError(f"Model {name} cannot be read: {e.strerror}. Check --model.") from e
     except (tarfile.TarError, zlib.error, OSError, EOFError) as e:
-        raise ModelError(f"Model {archive} is not a .tar.gz that can be unpacked: {e}") from e
+        raise ModelError(
+            f"Model {name} is not a .tar.gz that can be unpacked: {e}. Pack or copy it again."
+        ) from e
     graphs = sorted(target.glob("saved_model.pb")) or sorted(target.glob("*/saved_model.pb"))
     if len(graphs) != 1:
         raise ModelError(
-            f"Model {archive} holds {len(graphs)} files saved_model.pb at its top or one folder "
+            f"Model {name} holds {len(graphs)} files saved_model.pb at its top or one folder "
             "below; expected exactly one."
         )
     return graphs[0].parent
+
+
+def _checked_members(tar: tarfile.TarFile, target: Path, name: str) -> list[tarfile.TarInfo]:
+    """All members, read to the first that is refused: a bomb is not inflated to its end."""
+    members: list[tarfile.TarInfo] = []
+    size = 0
+    for member in tar:
+        size += member.size
+        if size > MAX_UNPACKED_BYTES:
+            raise ModelError(
+                f"Model {name} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes, which is the "
+                "limit. Unpack it yourself and give --model the folder."
+            )
+        if not (member.isfile() or member.isdir()):
+            raise ModelError(
+                f"Model {name} holds {member.name!r}, which is neither a file nor a folder. "
+                "Pack it again without links (tar --dereference)."
+            )
+        try:
+            tarfile.data_filter(member, str(target))
+        except tarfile.FilterError as e:
+            raise ModelError(
+                f"Model {name} holds {member.name!r}, which leads out of the archive's folder. "
+                "Pack it again with paths below the model's folder."
+            ) from e
+        members.append(member)
+    return members
 
 
 def digest_folder(folder: Path) -> str:
     """SHA-256 over the names and contents of all files below `folder`, as 64 hex digits.
 
     Equal for equal content, wherever the folder is and whenever it was written.
+
+    Raises:
+      ModelError: a file cannot be read.
     """
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix().encode()
-        digest.update(f"{len(name)}:{path.stat().st_size}:".encode() + name)
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        # As the file system has it, which need not be UTF-8.
+        name = os.fsencode(path.relative_to(folder).as_posix())
+        try:
+            digest.update(f"{len(name)}:{path.stat().st_size}:".encode() + name)
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as e:
+            raise ModelError(
+                f"Model {folder}: {path.relative_to(folder)} cannot be read: {e.strerror}. "
+                "Check its permissions."
+            ) from e
     return digest.hexdigest()

@@ -168,5 +168,9 @@ def _format_of(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
 
 
 def _damaged(name: str, part: str, error: Exception) -> UnreadableImageError:
-    message = f"holds a {name} whose {part} cannot be read in full: {error}"
+    # What Pillow meets when it reads a number behind the end says nothing of images; of headers
+    # it is wrapped.
+    is_end = isinstance(error, struct.error) or isinstance(error.__cause__, struct.error)
+    reason = "it ends too early" if is_end else error
+    message = f"holds a {name} whose {part} cannot be read in full: {reason}"
     return UnreadableImageError("IMAGE_TRUNCATED", message)

@@ -1,47 +1,21 @@
 """Matching the table's columns to the model's inputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-import pyarrow as pa
-
-from scoring.bindings import ExampleBinding, ImageBinding, StackedBinding, stacked
-from scoring.columns import column_like, conversion_advice, listed, named_column
-from scoring.conversions import FLOAT_DTYPES, find_conversion, numpy_dtype
+from scoring.bindings import ExampleBinding
+from scoring.columns import column_at, column_like, listed, paths_to
 from scoring.errors import ColumnError
 from scoring.examples import ParsedFeatures, match_features
-from scoring.feed import Binding, InputBinding
-from scoring.images import ChannelOrder, Fit, ImageSpec, parse_scaling
+from scoring.feed import Binding
+from scoring.feed_problems import feed_problem
+from scoring.feeding import FeedOptions, bound
+from scoring.objects import ObjectField
 from scoring.schema import Field
-from scoring.signature import Signature, TensorSpec, elements_per_row
+from scoring.signature import Signature, TensorSpec
 
-# Dimensions of an image input: batch, height, width, channels.
-_IMAGE_RANK = 4
-_IMAGE_CHANNELS = (1, 3)
-
-# Columns for one input, as the user chose them: one, or several to stack.
+# Columns for one input, as the user chose them by path: one, or several to stack.
 Choice = str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FeedOptions:
-    """How inputs are fed where their dtype and shape leave a choice.
-
-    Attributes:
-      defaults: input name -> text of the value that a NULL counts as.
-      pad_value: fills the shorter rows of an input of variable length; strings get "".
-      image_scaling: see `images.parse_scaling`; None is 0..1 for floats, 0..255 for integers.
-      image_fit, image_channel_order: see `images.ImageSpec`.
-      examples: what the one string input parses, if it takes serialized tf.train.Examples.
-    """
-
-    defaults: Mapping[str, str] | None = None
-    pad_value: float = 0
-    image_scaling: str | None = None
-    image_fit: Fit = "stretch"
-    image_channel_order: ChannelOrder = "RGB"
-    examples: ParsedFeatures | None = None
 
 
 def match_inputs(
@@ -55,7 +29,9 @@ def match_inputs(
     """Finds the column for each input of the signature.
 
     An input takes the column chosen for it, else the column of its name, else the only one
-    whose name differs in case alone.  One input and one column left over belong together.
+    whose name differs in case alone.  One input and one column left over belong together, a
+    column of `options.uri_columns` before all others.
+    A field within a STRUCT is only found where it was chosen by its path.
     An input that takes serialized tf.train.Examples is fed by all columns that it parses.
 
     Args:
@@ -73,21 +49,55 @@ def match_inputs(
             f"Signature {signature.name!r} has no inputs, so no column can be scored with it. "
             "Choose another one with --signature."
         )
+    options = replace(options, uri_columns=_uri_columns(options.uri_columns, columns))
     if options.examples is not None and signature.inputs[0].name not in chosen:
-        return (_example_binding(signature, columns, chosen, options.examples),)
+        _check_examples(signature.inputs[0], options)
+        examples = _example_binding(signature, columns, chosen, options, options.examples)
+        _check_fetched(options.uri_columns, [examples])
+        return (examples,)
     _check_named("--input_columns", signature, chosen)
     _check_named("--default_values", signature, options.defaults or {})
-    found = _found_columns(signature, columns, chosen, reserved)
+    _check_named("--input_shapes", signature, options.shapes or {})
+    found = _found_columns(signature, columns, chosen, reserved, options.uri_columns)
     bindings: list[Binding] = []
     problems: list[str] = []
     for spec in signature.inputs:
-        binding = _bound(spec, found[spec.name], options)
+        binding = bound(spec, found[spec.name], options)
         problem = feed_problem(binding)
         bindings.append(binding)
         problems += [problem] if problem else []
     if problems:
         raise ColumnError(listed(f"Signature {signature.name!r} cannot be fed", problems))
+    _check_fetched(options.uri_columns, bindings)
     return tuple(bindings)
+
+
+def _uri_columns(named: Iterable[str], columns: Sequence[Field]) -> tuple[str, ...]:
+    """The columns of URIs as the source writes their names.
+
+    Raises:
+      ColumnError: a column is not there, or holds something else.
+    """
+    found = []
+    for name in named:
+        column = column_at("--uri_columns", name, columns)
+        if column.type != "STRING" or column.rank:
+            raise ColumnError(
+                f"--uri_columns names column {column.name!r} ({column.sql_type}); expected "
+                "a STRING column, which has one URI a row. Make one with --input_query."
+            )
+        found.append(column.name)
+    return tuple(found)
+
+
+def _check_fetched(uri_columns: Iterable[str], bindings: Iterable[Binding]) -> None:
+    fed = {c.name for b in bindings for c in b.columns if isinstance(c, ObjectField)}
+    for name in uri_columns:
+        if name not in fed:
+            raise ColumnError(
+                f"--uri_columns names column {name!r}, which feeds no input. Say which one, "
+                f"--input_columns INPUT={name}, or leave the column out of --uri_columns."
+            )
 
 
 def _found_columns(
@@ -95,20 +105,25 @@ def _found_columns(
     columns: Sequence[Field],
     chosen: Mapping[str, Choice],
     reserved: Iterable[str],
+    uri_columns: Collection[str],
 ) -> dict[str, Field | tuple[Field, ...]]:
     found: dict[str, Field | tuple[Field, ...]] = {}
     for name, choice in chosen.items():
         if isinstance(choice, str):
-            found[name] = named_column("--input_columns", choice, columns)
+            found[name] = column_at("--input_columns", choice, columns)
         else:
-            found[name] = tuple(named_column("--input_columns", c, columns) for c in choice)
+            found[name] = tuple(column_at("--input_columns", c, columns) for c in choice)
     for spec in signature.inputs:
         if spec.name not in found and (column := column_like(spec.name, columns)) is not None:
             found[spec.name] = column
     missing = [spec for spec in signature.inputs if spec.name not in found]
     used = (c for f in found.values() for c in (f if isinstance(f, tuple) else (f,)))
-    taken = {c.name for c in used} | set(reserved)
-    free = [c for c in columns if c.name not in taken]
+    taken = {c.top.name for c in used}
+    # Named to be fed, they are meant even where they are copied to the output, too.
+    free = [c for c in columns if c.name in uri_columns and c.name not in taken]
+    if not free:
+        taken |= set(reserved)
+        free = [c for c in columns if c.name not in taken]
     if len(missing) == 1 and len(free) == 1:
         found[missing[0].name] = free[0]
     elif missing:
@@ -116,10 +131,20 @@ def _found_columns(
     return found
 
 
+def _check_examples(spec: TensorSpec, options: FeedOptions) -> None:
+    for flag, named in (("--default_values", options.defaults), ("--input_shapes", options.shapes)):
+        if named:
+            raise ColumnError(
+                f"{flag} does not apply to input {spec}, which takes serialized tf.Examples: a "
+                f"NULL is a missing feature, and the model states the shapes. Drop {flag}."
+            )
+
+
 def _example_binding(
     signature: Signature,
     columns: Sequence[Field],
     chosen: Mapping[str, Choice],
+    options: FeedOptions,
     parsed: ParsedFeatures,
 ) -> ExampleBinding:
     single: dict[str, str] = {}
@@ -130,137 +155,9 @@ def _example_binding(
                 "Name one ARRAY column for it."
             )
         single[name] = choice
-    return ExampleBinding(signature.inputs[0], match_features(parsed, columns, chosen=single))
-
-
-def _bound(
-    spec: TensorSpec, column: Field | tuple[Field, ...], options: FeedOptions
-) -> InputBinding | StackedBinding | ImageBinding:
-    default = (options.defaults or {}).get(spec.name)
-    if isinstance(column, tuple):
-        if default is not None:
-            raise ColumnError(
-                f"--default_values names input {spec.name!r}, which is stacked of several columns. "
-                "Use IFNULL(column, value) in --input_query."
-            )
-        return stacked(spec, column)
-    if column.type == "BYTES" and column.mode != "REPEATED" and _is_image(spec):
-        return ImageBinding(spec, column, _image_spec(spec, options))
-    value = None if default is None else _default_value(spec, column, default)
-    return InputBinding(spec, column, value, _pad(spec, options.pad_value))
-
-
-def _is_image(spec: TensorSpec) -> bool:
-    shape = spec.shape
-    return (
-        spec.dtype not in ("string", "bool")
-        and shape is not None
-        and len(shape) == _IMAGE_RANK
-        and None not in shape[1:]
-        and shape[-1] in _IMAGE_CHANNELS
-    )
-
-
-def _image_spec(spec: TensorSpec, options: FeedOptions) -> ImageSpec:
-    height, width, channels = (int(d or 0) for d in (spec.shape or ())[1:])
-    scaling = options.image_scaling or ("0..1" if spec.dtype in FLOAT_DTYPES else "0..255")
-    try:
-        return ImageSpec(
-            height,
-            width,
-            channels,
-            spec.dtype,
-            scaling=parse_scaling(scaling),
-            fit=options.image_fit,
-            channel_order=options.image_channel_order,
-        )
-    except ValueError as e:
-        raise ColumnError(
-            f"Input {spec} cannot be fed with images: {e}. Check --image_scaling."
-        ) from e
-
-
-def _default_value(spec: TensorSpec, column: Field, text: str) -> Any:
-    """The default in the column's own type."""
-    element = Field(column.name, column.type).arrow_type
-    try:
-        value = pa.scalar(text).cast(element).as_py()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
-        raise ColumnError(
-            f"--default_values gives {text!r} for input {spec.name!r}, which is fed by column "
-            f"{column.name!r} ({column.sql_type}): expected a value of that type."
-        ) from e
-    return value
-
-
-def _pad(spec: TensorSpec, value: float) -> Any:
-    if spec.shape is None or elements_per_row(spec) is not None:
-        return None
-    if spec.dtype == "string":
-        return b""
-    padded = numpy_dtype(spec.dtype).type(value)
-    if float(padded) != value and spec.dtype not in FLOAT_DTYPES:
-        raise ColumnError(
-            f"--pad_value {value:g} does not fit input {spec}. Give a value that does."
-        )
-    return padded
-
-
-def feed_problem(binding: InputBinding | StackedBinding | ImageBinding) -> str | None:
-    """Why the columns can never feed the input, or None if they can."""
-    if isinstance(binding, ImageBinding):
-        return None
-    if isinstance(binding, StackedBinding):
-        return _stack_problem(binding)
-    spec, column = binding.tensor, binding.column
-    where = f"input {spec} from column {column.name!r} ({column.sql_type})"
-    problem = _element_problem(spec, column)
-    if problem is not None:
-        return f"{where}: {problem}"
-    size = elements_per_row(spec)
-    if spec.shape is None:
-        return f"{where}: feed it a scalar column" if column.mode == "REPEATED" else None
-    if size is None:
-        if len(spec.shape) == 2 and column.mode == "REPEATED":
-            return None
-        return (
-            f"{where}: of its dimensions only the batch and, fed by an ARRAY, one more may be "
-            "free; export it with a fixed shape"
-        )
-    if column.mode != "REPEATED" and size != 1:
-        return (
-            f"{where}: it needs {size} values a row, got one; feed it an ARRAY of {size} "
-            f"elements, or several columns: --input_columns {spec.name}=[COLUMN,...]"
-        )
-    return None
-
-
-def _stack_problem(binding: StackedBinding) -> str | None:
-    spec = binding.tensor
-    names = ", ".join(c.name for c in binding.columns)
-    where = f"input {spec} from columns [{names}]"
-    for column in binding.columns:
-        if column.mode == "REPEATED":
-            return f"{where}: column {column.name!r} is {column.sql_type}; only scalars are stacked"
-        problem = _element_problem(spec, column)
-        if problem is not None:
-            return f"{where}: column {column.name!r}: {problem}"
-    size = elements_per_row(spec)
-    if spec.shape is None or len(spec.shape) == 1 or size not in (None, len(binding.columns)):
-        return f"{where}: it takes {size or 'one'} values a row, got {len(binding.columns)} columns"
-    return None
-
-
-def _element_problem(spec: TensorSpec, column: Field) -> str | None:
-    if spec.dtype in ("sparse", "ragged"):
-        return f"{spec.dtype} inputs are not supported; export a signature that takes dense tensors"
-    if column.fields or find_conversion(column.type, spec.dtype) is None:
-        reason = f"no conversion from {column.sql_type} to {spec.dtype} keeps the values"
-        advice = conversion_advice(column)
-        return f"{reason}; {advice}" if advice else reason
-    if spec.shape == ():
-        return "the input takes one value a call, not one a row; export it with a batch dimension"
-    return None
+    features = match_features(parsed, columns, chosen=single)
+    sources = tuple(replace(f, column=options.source_of(f.column)) for f in features)
+    return ExampleBinding(signature.inputs[0], sources)
 
 
 def fixed_batch_rows(signature: Signature) -> int | None:
@@ -293,7 +190,10 @@ def _missing_message(
     signature: Signature, missing: Sequence[TensorSpec], columns: Sequence[Field]
 ) -> str:
     have = ", ".join(f"{c.name} {c.sql_type}" for c in columns)
-    example = ",".join(f"{spec.name}=COLUMN" for spec in missing)
+    likely = {spec.name: paths_to(spec.name, columns) for spec in missing}
+    example = ",".join(
+        f"{name}={paths[0] if len(paths) == 1 else 'COLUMN'}" for name, paths in likely.items()
+    )
     lines = [f"no column for input {spec}" for spec in missing]
     return (
         listed(f"Signature {signature.name!r} cannot be fed", lines)

@@ -5,7 +5,13 @@ NAMESPACE = "bulkscore"
 ROWS_READ = "rows_read"
 ROWS_SCORED = "rows_scored"
 ROWS_REJECTED = "rows_rejected"
+# Rows that the model was called with although a NULL in them had to be replaced.
+NULLS_DEFAULTED = "nulls_defaulted"
 CALLS = "calls"
+# Objects that URIs in the rows name, and the wall time that scoring waited for them.
+OBJECTS_FETCHED = "objects_fetched"
+OBJECT_BYTES = "object_bytes"
+FETCH_US = "fetch_us"
 # Distribution of Beam's RunInference, one update a load.
 MODEL_LOAD_MS = "load_model_latency_milli_secs"
 # Wall time of the steps of scoring, summed over all calls and workers.

@@ -22,6 +22,10 @@ REJECT_CODES = {
     "NULL_ELEMENT": "an element of a fed ARRAY is NULL",
     "WRONG_LENGTH": "a fed ARRAY has another length than the model's input",
     "OUT_OF_RANGE": "a value does not fit the input's dtype without loss",
+    "URI_NOT_VALID": "a fed URI is not of the form `gs://bucket/object`; others are not fetched",
+    "OBJECT_NOT_FOUND": "there is no object at a fed URI",
+    "OBJECT_UNREADABLE": "the object at a fed URI may not be read, by permissions say",
+    "OBJECT_TOO_LARGE": "the object at a fed URI has more than 64 MiB",
     "NOT_AN_IMAGE": "a fed image is none of JPEG, PNG, GIF, WebP, BMP",
     "IMAGE_TRUNCATED": "a fed image is cut short or damaged",
     "IMAGE_TOO_LARGE": "a fed image has more pixels than are decoded",
@@ -99,7 +103,7 @@ def reject_batch(
         "model_digest": pa.repeat(model_digest, n),
         "stage": pa.array([f.stage for f in faults], pa.string()),
         "code": pa.array([f.code for f in faults], pa.string()),
-        "message": pa.array([_cut(f.message, _MAX_MESSAGE_CHARS) for f in faults], pa.string()),
+        "message": pa.array([_message(f.message) for f in faults], pa.string()),
         "row": pa.array(_row_texts(rows.select(schema.fed)), pa.string()),
         "at": pa.array([now()] * n, pa.timestamp("us", tz="UTC")),
     }
@@ -112,13 +116,18 @@ def reject_batch(
     return pa.RecordBatch.from_pydict({f.name: columns[f.name] for f in schema.fields})
 
 
+def _message(text: str) -> str:
+    # What a library says may quote bytes that are no text; a STRING must be UTF-8 all the same.
+    return _cut(text.encode(errors="replace").decode(), _MAX_MESSAGE_CHARS)
+
+
 def _row_texts(rows: pa.RecordBatch) -> Iterable[str]:
     for row in rows.to_pylist():
         yield json.dumps({k: _readable(v) for k, v in row.items()}, ensure_ascii=False)
 
 
-def _readable(value: Any) -> Any:
-    """The value as JSON can hold it, cut to a length for reading."""
+def _readable(value: Any, max_elements: int = _MAX_ELEMENTS) -> Any:
+    """The value as JSON can hold it, cut to a length for reading; ARRAYs within ARRAYs the more."""
     match value:
         case None | bool() | int():
             return value
@@ -130,11 +139,11 @@ def _readable(value: Any) -> Any:
         case bytes():
             return _cut(base64.b64encode(value[:_MAX_TEXT_CHARS]).decode(), _MAX_TEXT_CHARS)
         case list():
-            shown = [_readable(v) for v in value[:_MAX_ELEMENTS]]
+            shown = [_readable(v, max(1, max_elements // 4)) for v in value[:max_elements]]
             rest = len(value) - len(shown)
             return [*shown, f"… {rest} more"] if rest > 0 else shown
         case dict():
-            return {k: _readable(v) for k, v in value.items()}
+            return {k: _readable(v, max_elements) for k, v in value.items()}
         case _:
             return str(value)
 

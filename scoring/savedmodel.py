@@ -1,11 +1,22 @@
 """A SavedModel in memory, called with numpy arrays."""
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from scoring.callables import Trace
+from scoring.composite import Result, result_of
 from scoring.conversions import Values
 from scoring.errors import BatchCallError, ModelError
+from scoring.graph_file import check_files, read_graph
+from scoring.ops import import_op_packages, op_needs
+from scoring.packed import input_tensors
 from scoring.runtime import tensorflow
 from scoring.signature import Signature
 
@@ -14,6 +25,21 @@ _MAX_REASON_CHARS = 400
 _LOCATION = re.compile(
     r"Graph execution error|Detected at node|<stack traces|File \"|\[\[|\[Op:|Hint:|\d+ root error"
 )
+# The same within a line.
+_NODES = re.compile(r"\{\{function_node \S+\}\} ?| \[Op:\w+\]")
+# Errors of a call that every other call would end with, and what they mean.
+_HOPELESS = {
+    r"No OpKernel was registered to support Op '([^']+)'": "op {0} has no kernel for {1}",
+    r"No registered '([^']+)' OpKernel for": "op {0} has no kernel for {1}",
+    r"Cannot assign a device for operation ([^ :]+)": "operation {0} wants another device than {1}",
+    r"Attempting to use uninitialized value (\S+)": "variable {0} was saved without a value",
+    r"Could not find variable (\S+?)(?:_load_\d+)?[. ]": "variable {0} was saved without a value",
+    r"Could not find callback with key=(\S+)": "{0} is a Python function, which no model holds",
+    r"(Table) not initialized": "a lookup table of its graph was saved without what fills it",
+}
+_DAMAGE = re.compile("sstable|checksum|Read less bytes")
+# What loading says of each variable of TensorFlow 1; such variables work all the same.
+_REFERENCE_VARIABLES = "Unable to create a python object for variable"
 
 
 class LoadedModel:
@@ -27,29 +53,39 @@ class LoadedModel:
         """Loads the model into this process.
 
         Raises:
-          ModelError: TensorFlow cannot load it; the message names the missing op if there is one.
+          ModelError: TensorFlow cannot load it; the message names the missing op or file if it
+            is that.
         """
         tf = tensorflow()
         self.signature = signature
         self._tf = tf
+        self._folder = folder
+        graph = read_graph(Path(folder))
+        check_files(Path(folder), graph)
+        import_op_packages(Path(folder), op_needs(graph))
         try:
-            # The object owns the variables: without a reference to it they are freed.
-            self._model: Any = tf.saved_model.load(folder, tags=list(tags) or None)
-            self._function: Any = self._model.signatures[signature.name]
-        except (tf.errors.OpError, OSError, ValueError, KeyError, RuntimeError) as e:
-            raise ModelError(
-                f"Model {folder} cannot be loaded by TensorFlow {tf.__version__}: {_reason(e)}"
-            ) from e
+            with _without_reference_warnings():
+                # The object owns the variables: without a reference to it they are freed.
+                self._model: Any = tf.saved_model.load(folder, tags=list(tags))
+            self._function: Any = (
+                partial(_call_traced, signature.trace, self._model)
+                if signature.trace
+                else self._model.signatures[signature.name]
+            )
+        except Exception as e:
+            # The loader runs what the model asks for, so anything can be raised.
+            raise ModelError(_load_message(tf, folder, e)) from e
 
-    def __call__(self, feed: Mapping[str, Values]) -> dict[str, Values]:
+    def __call__(self, feed: Mapping[str, Values]) -> dict[str, Result]:
         """Calls the signature.
 
         Args:
           feed: one array of shape `[rows, …]` for each input, of the input's dtype; strings
-            as object arrays of bytes.
+            as object arrays of bytes, rows of sparse inputs as packed ones.
 
         Returns:
-          One array of shape `[rows, …]` for each output of the signature.
+          For each output of the signature as many rows as were fed, an array `[rows, …]` if it is
+          dense.
 
         Raises:
           BatchCallError: TensorFlow refused these rows, or returned another number of them.
@@ -58,29 +94,80 @@ class LoadedModel:
         tf = self._tf
         rows = len(next(iter(feed.values())))
         try:
-            tensors = {
-                spec.name: tf.constant(feed[spec.name], dtype=spec.dtype)
-                for spec in self.signature.inputs
-            }
+            tensors: dict[str, Any] = {}
+            for spec in self.signature.inputs:
+                tensors |= input_tensors(spec, feed[spec.name])
             outputs = self._function(**tensors)
-            results = {spec.name: outputs[spec.name].numpy() for spec in self.signature.outputs}
+            results = {s.name: result_of(outputs[s.name], s) for s in self.signature.outputs}
         except tf.errors.ResourceExhaustedError as e:
             raise BatchCallError("OUT_OF_MEMORY", _reason(e), out_of_memory=True) from e
         except tf.errors.OpError as e:
+            hopeless = self._hopeless(e)
+            if hopeless is not None:
+                raise ModelError(hopeless) from e
             raise BatchCallError("CALL_FAILED", _reason(e)) from e
         except (TypeError, ValueError) as e:
             raise ModelError(f"Signature {self.signature} cannot be called: {_reason(e)}") from e
         for name, values in results.items():
-            if values.ndim == 0 or len(values) != rows:
-                got = "a single value" if values.ndim == 0 else f"{len(values)} rows"
+            is_single = isinstance(values, np.ndarray) and values.ndim == 0
+            if is_single or len(values) != rows:
+                got = "a single value" if is_single else f"{len(values)} rows"
                 message = f"output {name!r} has {got} for {rows} input rows"
                 raise BatchCallError("OUTPUT_ROWS", message)
         return results
 
+    def _hopeless(self, error: Exception) -> str | None:
+        """The sentence for an error that every call would end with, None for any other."""
+        for pattern, meaning in _HOPELESS.items():
+            found = re.search(pattern, str(error))
+            if found:
+                devices = {d.device_type for d in self._tf.config.list_logical_devices()}
+                said = meaning.format(found[1], "/".join(sorted(devices)))
+                return (
+                    f"Model {self._folder} loads, but signature {self.signature.name!r} cannot be "
+                    f"called on this machine: {said}."
+                )
+        return None
+
+
+def _call_traced(trace: Trace, model: Any, **tensors: Any) -> dict[str, Any]:
+    return trace.call(model, tensors)
+
+
+def _load_message(tf: Any, folder: str, error: Exception) -> str:
+    reason = _reason(error)
+    # Of a TF2 model's variables the error's class does not tell; an sstable is the index file.
+    if isinstance(error, tf.errors.DataLossError) or _DAMAGE.search(reason):
+        return (
+            f"Model {folder}: the files in its folder variables are damaged: {reason}. "
+            "Copy or export the model again."
+        )
+    if "No such file or directory" in reason:
+        return (
+            f"Model {folder} reads a file that is not there: {reason}. Export it again with that "
+            "file as an asset (tf.saved_model.Asset)."
+        )
+    return f"Model {folder} cannot be loaded by TensorFlow {tf.__version__}: {reason}"
+
+
+@contextmanager
+def _without_reference_warnings() -> Iterator[None]:
+    logger = logging.getLogger("tensorflow")
+
+    def is_telling(record: logging.LogRecord) -> bool:
+        return _REFERENCE_VARIABLES not in str(record.msg)
+
+    logger.addFilter(is_telling)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_telling)
+
 
 def _reason(error: Exception) -> str:
     """The first telling line of a TensorFlow error."""
-    lines = [line.strip() for line in str(getattr(error, "message", None) or error).splitlines()]
+    text = _NODES.sub("", str(getattr(error, "message", None) or error))
+    lines = [line.strip() for line in text.splitlines()]
     telling = [line for line in lines if line and not _LOCATION.match(line)]
     chosen = telling[0] if telling else repr(error)
     return chosen if len(chosen) <= _MAX_REASON_CHARS else chosen[: _MAX_REASON_CHARS - 1] + "…"

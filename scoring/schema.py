@@ -72,25 +72,49 @@ class Field:
         return resource
 
     @property
+    def rank(self) -> int:
+        """How many ARRAYs a value lies in: 0 for a scalar, 1 for an element of an ARRAY."""
+        return 1 if self.mode == "REPEATED" else 0
+
+    @property
+    def top(self) -> "Field":
+        """The column of the table that holds the values: this one."""
+        return self
+
+    def values(self, batch: pa.RecordBatch) -> pa.Array:
+        """The values in a batch of the table's columns, in lists as deep as `rank`."""
+        return batch[self.name]
+
+    @property
     def sql_type(self) -> str:
         """The type as GoogleSQL writes it, `ARRAY<FLOAT64>` say."""
         name = _SQL_NAMES.get(self.type, self.type)
         if self.fields:
             name += "<" + ", ".join(f"{f.name} {f.sql_type}" for f in self.fields) + ">"
-        return f"ARRAY<{name}>" if self.mode == "REPEATED" else name
+        return "ARRAY<" * self.rank + name + ">" * self.rank
+
+    @property
+    def element_type(self) -> pa.DataType:
+        """The Arrow type of one value, without the ARRAYs that it lies in.
+
+        Raises:
+          KeyError: the type has none (INTERVAL and RANGE; `unportable_type` says so first).
+        """
+        if self.fields:
+            return pa.struct([f.arrow_field for f in self.fields])
+        return _ARROW_TYPES[self.type]
 
     @property
     def arrow_type(self) -> pa.DataType:
         """The Arrow type that carries the column.
 
         Raises:
-          KeyError: the type has none (INTERVAL and RANGE; `unportable_type` says so first).
+          KeyError: as for `element_type`.
         """
-        if self.fields:
-            item: pa.DataType = pa.struct([f.arrow_field for f in self.fields])
-        else:
-            item = _ARROW_TYPES[self.type]
-        return pa.list_(item) if self.mode == "REPEATED" else item
+        kind = self.element_type
+        for _ in range(self.rank):
+            kind = pa.list_(kind)
+        return kind
 
     @property
     def arrow_field(self) -> pa.Field:
@@ -98,9 +122,9 @@ class Field:
         return pa.field(self.name, self.arrow_type, nullable=self.mode != "REQUIRED")
 
 
-# Load jobs take no JSON from Parquet, and no other file carries all the remaining types
-# ("Loading Parquet data", "Type conversions"); INTERVAL and RANGE have no Parquet type.
-_NOT_PORTABLE = frozenset({"JSON", "GEOGRAPHY", "INTERVAL", "RANGE", "FOREIGN"})
+# INTERVAL and RANGE have no Parquet type, and the Storage Read API no text for them that a query
+# could parse ("Loading Parquet data", "Type conversions").
+_NOT_PORTABLE = frozenset({"INTERVAL", "RANGE", "FOREIGN"})
 
 
 def unportable_type(field: Field) -> str | None:

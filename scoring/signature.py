@@ -3,43 +3,59 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from scoring.callables import CALL, SpecProto, Trace, Traced, for_inference, traced_functions
 from scoring.errors import ModelError
+from scoring.graph_file import graph_tags, read_graph
 from scoring.runtime import tensorflow
 
 SERVING_DEFAULT = "serving_default"
-_GRAPH_FILE = "saved_model.pb"
 # Entries of the signature map that a user cannot call.
 _INTERNAL_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 
 
+# How TensorFlow holds the elements; `other` stands for what has no rows, IndexedSlices say.
+Encoding = Literal["dense", "ragged", "sparse", "other"]
+
+
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, dtype and shape of one input or output.
+    """Name, dtype, shape and encoding of one input or output.
 
     `shape` includes the batch dimension and holds None for a free dimension; it is None as
     a whole when the rank is free.  `dtype` is TensorFlow's name (float32, string, …).
+    The first `ragged_rank` dimensions after the batch differ from row to row.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
+    encoding: Encoding = "dense"
+    ragged_rank: int = 0
 
     def __str__(self) -> str:
+        kind = (
+            self.dtype if self.encoding in ("dense", "other") else f"{self.encoding} {self.dtype}"
+        )
         if self.shape is None:
-            return f"{self.name}: {self.dtype} of any shape"
+            return f"{self.name}: {kind} of any shape"
         dims = ", ".join("None" if d is None else str(d) for d in self.shape)
-        return f"{self.name}: {self.dtype}[{dims}]"
+        return f"{self.name}: {kind}[{dims}]"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One callable of a SavedModel, with its inputs and outputs in name order."""
+    """One callable of a SavedModel, with its inputs and outputs in name order.
+
+    `trace` is None for what TensorFlow calls a signature; otherwise this is a function of the
+    model's object, called as the trace says.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    trace: Trace | None = None
 
     def __str__(self) -> str:
         ins = "; ".join(map(str, self.inputs))
@@ -49,98 +65,106 @@ class Signature:
 
 @dataclass(frozen=True)
 class SavedModelInfo:
-    """The signatures of a SavedModel and the tags of the graph that holds them."""
+    """What can be called in a SavedModel, and the tags of the graph that holds it.
+
+    Attributes:
+      functions: functions of the model's object, each of which can be called in one way.
+      ambiguous: the ways to call each other function, none of which is the obvious one.
+    """
 
     folder: str
     tags: tuple[str, ...]
     signatures: tuple[Signature, ...]
+    functions: tuple[Signature, ...] = ()
+    ambiguous: tuple[tuple[str, tuple[Signature, ...]], ...] = ()
 
 
 def read_saved_model(folder: Path) -> SavedModelInfo:
-    """Reads the signatures of the SavedModel in `folder`.
+    """Reads what can be called in the SavedModel in `folder`.
 
-    The graph tagged `serve` is taken, or the only one there is.
+    The graph tagged `serve` is taken, or the one without tags, or the only one there is.
 
     Raises:
       ModelError: `folder` holds no SavedModel, or one without a graph to choose.
     """
-    tensorflow()
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel()
-    try:
-        model.ParseFromString((folder / _GRAPH_FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as e:
-        raise ModelError(_not_a_model(folder)) from e
-    except DecodeError as e:
-        raise ModelError(
-            f"Model {folder}: {_GRAPH_FILE} is damaged, it cannot be parsed as a SavedModel. "
-            "Copy or export the model again."
-        ) from e
-    graph = _choose_graph(folder, list(model.meta_graphs))
+    graph = read_graph(folder)
     signatures = tuple(
         Signature(name, _tensor_specs(s.inputs), _tensor_specs(s.outputs))
         for name, s in sorted(graph.signature_def.items())
         if name not in _INTERNAL_SIGNATURES
     )
-    return SavedModelInfo(str(folder), tuple(sorted(graph.meta_info_def.tags)), signatures)
+    functions: list[Signature] = []
+    ambiguous: list[tuple[str, tuple[Signature, ...]]] = []
+    for name, traces in traced_functions(graph).items():
+        ways = tuple(map(_traced_signature, for_inference(traces) or traces))
+        if len(ways) == 1 and ways[0].trace is not None and ways[0].trace.trains is not True:
+            functions += ways
+        elif ways:
+            ambiguous.append((name, ways))
+    return SavedModelInfo(
+        str(folder), graph_tags(graph), signatures, tuple(functions), tuple(ambiguous)
+    )
 
 
 def choose_signature(info: SavedModelInfo, name: str | None) -> Signature:
-    """The signature called `name`; without a name `serving_default`, else the only one.
+    """What to call: the signature or function called `name`.
+
+    Without a name `serving_default`, else the only signature there is; of a model without
+    signatures the function `__call__`, else the only one.
 
     Raises:
-      ModelError: there is no such signature, or several and none is the default.
+      ModelError: there is nothing of that name, or several and none is the default.
     """
-    known = {s.name: s for s in info.signatures}
-    if not known:
+    offered = info.signatures or info.functions
+    known = {s.name: s for s in (*info.functions, *info.signatures)}
+    ambiguous = dict(info.ambiguous)
+    default = SERVING_DEFAULT if info.signatures else CALL
+    if not known and not ambiguous:
         raise ModelError(
             f"Model {info.folder} has no signatures, so its inputs and outputs are unknown. "
             "Export it again with signatures=… (tf.saved_model.save) or model.export() (Keras)."
         )
-    wanted = name or (SERVING_DEFAULT if SERVING_DEFAULT in known else None)
-    if wanted is None and len(known) == 1:
-        return next(iter(known.values()))
+    wanted = name or (default if default in known or default in ambiguous else None)
+    if wanted in ambiguous and wanted not in known:
+        raise ModelError(_ambiguous_message(info, wanted, ambiguous[wanted]))
+    if wanted is None and len(offered) == 1 and (info.signatures or not ambiguous):
+        return offered[0]
     if wanted in known:
         return known[wanted]
-    listing = "".join(f"\n  {s}" for s in known.values())
+    listing = "".join(f"\n  {s}" for s in offered)
     if name:
         raise ModelError(
             f"Model {info.folder} has no signature {name!r}. Give --signature one of:{listing}"
         )
+    several = "several signatures" if info.signatures else "no signatures, but several functions"
     raise ModelError(
-        f"Model {info.folder} has several signatures and no {SERVING_DEFAULT!r}. "
+        f"Model {info.folder} has {several} and no {default!r}. "
         f"Choose one with --signature:{listing}"
     )
 
 
-def _not_a_model(folder: Path) -> str:
-    if not folder.exists():
-        return f"Model {folder}: there is no such folder. Check --model."
-    if folder.is_dir():
-        names = sorted(p.name for p in folder.iterdir())[:8]
-        found = ", ".join(names) or "an empty folder"
-    else:
-        found = "a file"
+def _ambiguous_message(info: SavedModelInfo, name: str, ways: tuple[Signature, ...]) -> str:
+    none = "" if info.signatures else "has no signatures, and "
+    reason = "for training only" if len(ways) == 1 else "for several inputs or options"
+    listing = "".join(f"\n  {way}{way.trace.options if way.trace else ''}" for way in ways)
     return (
-        f"Model {folder} is not a SavedModel: expected a folder with the file {_GRAPH_FILE}, "
-        f"got {found}. A Keras .keras or .h5 file must be exported first with "
-        "model.export(folder)."
+        f"Model {info.folder} {none}its function {name!r} was traced {reason}. Export the wanted "
+        f"way as a signature, signatures=… (tf.saved_model.save). It was traced as:{listing}"
     )
 
 
-def _choose_graph(folder: Path, graphs: list[Any]) -> Any:
-    serving = [g for g in graphs if "serve" in g.meta_info_def.tags]
-    candidates = [g for g in serving if list(g.meta_info_def.tags) == ["serve"]] or serving
-    candidates = candidates or graphs
-    if len(candidates) != 1:
-        tags = [sorted(g.meta_info_def.tags) for g in graphs]
-        raise ModelError(
-            f"Model {folder} holds {len(graphs)} graphs with the tags {tags}; expected exactly one "
-            "tagged 'serve'. Export it again with that tag alone."
-        )
-    return candidates[0]
+def _traced_signature(traced: Traced) -> Signature:
+    ins, outs = (
+        tuple(_structured_spec(name, specs[name]) for name in sorted(specs))
+        for specs in (traced.inputs, traced.outputs)
+    )
+    return Signature(traced.trace.function, ins, outs, traced.trace)
+
+
+def _structured_spec(name: str, spec: SpecProto) -> TensorSpec:
+    if hasattr(spec, "type_spec_class"):
+        return _composite_spec(name, spec)
+    return TensorSpec(name, _dtype(spec.dtype), _shape(spec.shape))
 
 
 def _tensor_specs(infos: Any) -> tuple[TensorSpec, ...]:
@@ -148,16 +172,29 @@ def _tensor_specs(infos: Any) -> tuple[TensorSpec, ...]:
 
 
 def _tensor_spec(name: str, info: Any) -> TensorSpec:
-    composite = _COMPOSITE.get(info.WhichOneof("encoding"))
-    if composite:
-        return TensorSpec(name, composite, None)
-    return TensorSpec(
-        name, tensorflow().dtypes.as_dtype(info.dtype).name, _shape(info.tensor_shape)
-    )
+    if info.WhichOneof("encoding") == "composite_tensor":
+        return _composite_spec(name, info.composite_tensor.type_spec)
+    sparse = info.WhichOneof("encoding") == "coo_sparse"
+    encoding: Encoding = "sparse" if sparse else "dense"
+    return TensorSpec(name, _dtype(info.dtype), _shape(info.tensor_shape), encoding)
 
 
-# Stands in for the dtype of a tensor that is not dense.
-_COMPOSITE = {"coo_sparse": "sparse", "composite_tensor": "ragged"}
+def _composite_spec(name: str, type_spec: Any) -> TensorSpec:
+    """What a TypeSpecProto says; its state is what the class of the spec serializes."""
+    kind = type(type_spec)
+    state = [getattr(v, str(v.WhichOneof("kind"))) for v in type_spec.type_state.tuple_value.values]
+    if type_spec.type_spec_class == kind.RAGGED_TENSOR_SPEC:
+        shape, dtype, ragged_rank = state[:3]
+        encoding: Encoding = "ragged" if ragged_rank else "dense"
+        return TensorSpec(name, _dtype(dtype), _shape(shape), encoding, int(ragged_rank))
+    if type_spec.type_spec_class == kind.SPARSE_TENSOR_SPEC:
+        shape, dtype = state[:2]
+        return TensorSpec(name, _dtype(dtype), _shape(shape), "sparse")
+    return TensorSpec(name, type_spec.type_spec_class_name.removesuffix("Spec"), None, "other")
+
+
+def _dtype(number: int) -> str:
+    return str(tensorflow().dtypes.as_dtype(number).name)
 
 
 def _shape(shape: Any) -> tuple[int | None, ...] | None:

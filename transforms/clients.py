@@ -15,18 +15,32 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import bigquery
+    from google.cloud import bigquery, storage
     from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 
 BIGQUERY_URL = "BIGQUERY_EMULATOR_HOST"
 BIGQUERY_STORAGE_ENDPOINT = "BIGQUERY_STORAGE_EMULATOR_HOST"
 STORAGE_URL = "STORAGE_EMULATOR_HOST"
 
+CALL_TIMEOUT_S = 300.0
+"""How long a call of BigQuery's REST API may go unanswered; then it is a transient error.
+
+google-cloud-bigquery waits for ever on most calls (DEFAULT_TIMEOUT). The service ends its own calls
+after 2 minutes, and even twice that has been too short (python-bigquery issue 970).
+"""
+
+_FIND_JOB_TIMEOUT_S = 60.0
 _UNLIMITED = -1
+_GATEWAY_TIMEOUT = 504
+_FORBIDDEN = 403
+_TOO_MANY_REQUESTS = 429
+# Reasons of a 403 that passes ("Error messages", BigQuery).
+_PASSING_REASONS = frozenset({"rateLimitExceeded", "jobRateLimitExceeded"})
 
 
 def is_redirected() -> bool:
@@ -37,15 +51,118 @@ def is_redirected() -> bool:
 def bigquery_client(project: str) -> bigquery.Client:
     """A BigQuery client that bills `project`, with application default credentials.
 
+    Its calls are retried by google-cloud-bigquery's DEFAULT_RETRY: 429, 500, 502, 503, lost
+    connections and timeouts, with exponential back-off from 1 s to 60 s and jitter, for 10 minutes;
+    those of uploads by google-resumable-media, up to 6 times, with back-off up to 64 s and jitter.
+    What they leave out, the session makes a timeout or a 429.
+
     Raises:
         google.auth.exceptions.DefaultCredentialsError: no credentials and no embedded server.
     """
+    import google.auth
     from google.cloud import bigquery
 
-    if not is_redirected():
-        return bigquery.Client(project=project)
     # google-cloud-bigquery reads BIGQUERY_EMULATOR_HOST itself, but wants credentials all the same.
-    return bigquery.Client(project=project, credentials=_anonymous())
+    credentials = (
+        _anonymous()
+        if is_redirected()
+        else cast(Any, google.auth).default(scopes=bigquery.Client.SCOPE)[0]
+    )
+    session = _bounded_session_class()(credentials)
+    session.configure_mtls_channel()
+    return bigquery.Client(project=project, credentials=credentials, _http=session)
+
+
+@functools.cache
+def _bounded_session_class() -> Any:
+    """AuthorizedSession, defined late because requests takes long to import."""
+    import requests
+    from google.auth.transport.requests import AuthorizedSession
+
+    class BoundedSession(cast(Any, AuthorizedSession)):  # type: ignore[misc]
+        """Waits for an answer no longer than CALL_TIMEOUT_S, if the call does not say how long."""
+
+        def request(self, *arguments: Any, timeout: Any = None, **keywords: Any) -> Any:
+            bound = CALL_TIMEOUT_S if timeout is None else timeout
+            response = super().request(*arguments, timeout=bound, **keywords)
+            if response.status_code == _FORBIDDEN and _is_passing(response.content):
+                # Uploads are tried again by the status alone, without a look at the reason.
+                response.status_code = _TOO_MANY_REQUESTS
+            if response.status_code == _GATEWAY_TIMEOUT:
+                # DEFAULT_RETRY takes timeouts of the connection, but not a gateway's, which come
+                # without a reason.
+                raise requests.exceptions.ReadTimeout(
+                    f"504 Gateway Timeout: {response.url}", response=response
+                )
+            return response
+
+    return BoundedSession
+
+
+def job_once(
+    client: bigquery.Client, job_id: str, location: str | None, start: Callable[[], Any]
+) -> Any:
+    """The job that `start` starts, or the one that was started before under the same id.
+
+    Also a single call of `start` can find its id taken: when the answer is lost, the client makes
+    the request again, and BigQuery says 409. For a moment it may say at once that there is no such
+    job (python-bigquery issue 2134), so that a 404 is asked again for up to a minute.
+
+    Raises:
+        GoogleAPICallError: neither worked; the job's own failure is not looked at.
+    """
+    from google.api_core import retry
+    from google.api_core.exceptions import Conflict, NotFound
+
+    try:
+        return start()
+    except Conflict:
+        until_found = retry.Retry(
+            predicate=retry.if_exception_type(NotFound), timeout=_FIND_JOB_TIMEOUT_S
+        )
+        return until_found(client.get_job)(job_id, location=location)
+
+
+@functools.cache
+def retry_rate_limits_in_beam() -> None:
+    """Makes Beam's own calls of BigQuery try again after 403 rateLimitExceeded, as after a 429.
+
+    Those of its file loads are made by apitools, which waits up to 60 s for an answer and tries
+    429 and 5xx five times, with exponential back-off and jitter; Beam tries 5xx four times over,
+    after 5 s, 10 s and 20 s. Most of BigQuery's limits answer with 403, though, which neither does.
+    """
+    from apache_beam.io.gcp.bigquery_tools import BigQueryWrapper
+
+    wrapper = cast(Any, BigQueryWrapper)
+    original = wrapper._bigquery_client
+
+    @functools.wraps(original)
+    def make_client(*arguments: Any) -> Any:
+        client = original(*arguments)
+        client.check_response_func = _check_apitools_response
+        return client
+
+    wrapper._bigquery_client = staticmethod(make_client)
+
+
+def _check_apitools_response(response: Any) -> None:
+    """Raises what apitools retries."""
+    from apitools.base.py import (  # type: ignore[import-untyped]
+        exceptions,
+        http_wrapper,
+    )
+
+    http_wrapper.CheckResponse(response)
+    content = response.content
+    if response.status_code == _FORBIDDEN and _is_passing(content):
+        # Of this very class: the one that FromResponse chooses for a 403 is not retried.
+        raise exceptions.BadStatusCodeError(response.info, content, response.request_url)
+
+
+def _is_passing(content: bytes | str) -> bool:
+    """Whether the body of a 403 has a reason for which the call may succeed later."""
+    text = content.decode(errors="replace") if isinstance(content, bytes) else content
+    return any(f'"{reason}"' in text for reason in _PASSING_REASONS)
 
 
 def bigquery_read_client() -> BigQueryReadClient:
@@ -75,6 +192,34 @@ def _plain_text_transport(endpoint: str) -> object:
         ("grpc.enable_http_proxy", 0),
     ]
     return BigQueryReadGrpcTransport(channel=grpc.insecure_channel(endpoint, options=options))
+
+
+def storage_client(connections: int) -> storage.Client:
+    """A Cloud Storage client that as many threads may use at once as it keeps connections.
+
+    It has no project of its own: only buckets and objects that exist can be used.
+
+    Raises:
+        google.auth.exceptions.DefaultCredentialsError: no credentials and no embedded server.
+    """
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+    from google.cloud import storage
+    from requests.adapters import HTTPAdapter
+
+    # google-cloud-storage reads STORAGE_EMULATOR_HOST itself, but the session is made before it.
+    credentials = (
+        _anonymous()
+        if os.environ.get(STORAGE_URL)
+        else cast(Any, google.auth).default(scopes=storage.Client.SCOPE)[0]
+    )
+    session = cast(Any, AuthorizedSession)(credentials)
+    # Requests keeps ten by default, and opens and closes what is needed beyond.
+    adapter = HTTPAdapter(pool_connections=connections, pool_maxsize=connections)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, adapter)
+    session.configure_mtls_channel()
+    return storage.Client(project=None, credentials=credentials, _http=session)
 
 
 def redirect_beam() -> None:

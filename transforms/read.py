@@ -5,9 +5,10 @@ becomes one record batch, and only the columns that are needed cross the wire.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -15,14 +16,14 @@ import pyarrow as pa
 from apache_beam.io.gcp import bigquery as beam_bigquery
 from apache_beam.io.iobase import SourceBundle
 from apache_beam.metrics import Metrics
-from google.api_core.exceptions import Conflict
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from scoring import metrics
 from scoring.schema import Field, arrow_schema
-from transforms.clients import bigquery_client, bigquery_read_client
+from transforms.clients import bigquery_client, bigquery_read_client, job_once
 from transforms.record_batches import use_record_batch_coder
+from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
 DIRECT_READ = "DIRECT_READ"
 EXPORT = "EXPORT"
@@ -48,6 +49,7 @@ class Source:
       query_job_id: id of the query's job; the same id never runs the query twice.
       query_location: where that job runs; outside of the US and EU a job is only found with it.
       method: DIRECT_READ or EXPORT.
+      kms_key: the Cloud KMS key that encrypts the query's result.
     """
 
     table: str | None
@@ -59,6 +61,7 @@ class Source:
     snapshot_time: datetime | None = None
     method: str = DIRECT_READ
     query_location: str | None = None
+    kms_key: str | None = None
 
 
 class ReadFromBigQuery(beam_bigquery.ReadFromBigQuery):
@@ -66,7 +69,13 @@ class ReadFromBigQuery(beam_bigquery.ReadFromBigQuery):
 
     def __init__(self, source: Source) -> None:
         what = {"table": _beam_name(source.table)} if source.table else {"query": source.query}
-        super().__init__(method=source.method, use_standard_sql=True, flatten_results=False, **what)
+        super().__init__(
+            method=source.method,
+            use_standard_sql=True,
+            flatten_results=False,
+            kms_key=source.kms_key,
+            **what,
+        )
         self._source = source
 
     def _expand_direct_read(self, pcoll: Any) -> beam.PCollection[pa.RecordBatch]:
@@ -124,7 +133,8 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
         session = _open_session(self._source, table, streams)
         schema = session.arrow_schema.serialized_schema
         for stream in session.streams:
-            yield SourceBundle(1.0, _StreamSource(stream.name, schema), None, None)
+            source = _StreamSource(stream.name, schema, bool(self._source.row_restriction))
+            yield SourceBundle(1.0, source, None, None)
 
     def _client(self) -> bigquery.Client:
         return bigquery_client(self._source.billing_project)
@@ -133,9 +143,10 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
 class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
     """One stream of a read session, as record batches."""
 
-    def __init__(self, stream: str, serialized_schema: bytes) -> None:
+    def __init__(self, stream: str, serialized_schema: bytes, is_filtered: bool) -> None:
         super().__init__(stream, use_native_datetime=True)
         self._serialized_schema = serialized_schema
+        self._is_filtered = is_filtered
 
     def split(
         self, desired_bundle_size: int, start_position: Any = None, stop_position: Any = None
@@ -147,9 +158,12 @@ class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
         """The stream's pages."""
         read_us = Metrics.counter(metrics.NAMESPACE, metrics.READ_US)
         started = time.perf_counter()
-        for batch in _read_stream(
-            self.read_stream_name, self._serialized_schema, self.retry_delay_callback
-        ):
+        messages = stream_messages(
+            self.read_stream_name,
+            is_filtered=self._is_filtered,
+            on_throttle=self.retry_delay_callback,
+        )
+        for batch in _pages(messages, self._serialized_schema):
             read_us.inc(int((time.perf_counter() - started) * 1e6))
             yield batch
             started = time.perf_counter()
@@ -167,7 +181,8 @@ def first_rows(source: Source, rows: int) -> pa.RecordBatch | None:
         return exported_batch(found, arrow_schema(source.columns)) if found else None
     session = _open_session(source, table, 1)
     for stream in session.streams:
-        for batch in _read_stream(stream.name, session.arrow_schema.serialized_schema):
+        messages = stream_messages(stream.name, is_filtered=bool(source.row_restriction))
+        for batch in _pages(messages, session.arrow_schema.serialized_schema):
             return batch.slice(0, rows)
     return None
 
@@ -175,16 +190,20 @@ def first_rows(source: Source, rows: int) -> pa.RecordBatch | None:
 def _query_result(source: Source) -> bigquery.TableReference:
     """Runs the query, or finds the job that ran it, and returns its anonymous table."""
     client = bigquery_client(source.billing_project)
-    try:
-        # Without job_retry=None a failed query would be tried again under the same id.
-        job: Any = client.query(
-            str(source.query),
-            job_id=source.query_job_id,
-            location=source.query_location,
-            job_retry=None,
-        )
-    except Conflict:
-        job = client.get_job(source.query_job_id, location=source.query_location)
+    config = bigquery.QueryJobConfig()
+    if source.kms_key is not None:
+        key = bigquery.EncryptionConfiguration(source.kms_key)
+        config.destination_encryption_configuration = key
+    # Without job_retry=None a failed query would be tried again under the same id.
+    start = partial(
+        client.query,
+        str(source.query),
+        config,
+        job_id=source.query_job_id,
+        location=source.query_location,
+        job_retry=None,
+    )
+    job = job_once(client, source.query_job_id, source.query_location, start)
     job.result()
     table: bigquery.TableReference = job.destination
     return table
@@ -207,16 +226,18 @@ def _open_session(source: Source, table: bigquery.Table, streams: int) -> Any:
         parent=f"projects/{source.billing_project}",
         read_session=session,
         max_stream_count=streams,
+        retry=OPEN_RETRY,
+        timeout=OPEN_TIMEOUT_S,
     )
 
 
-def _read_stream(
-    stream: str, serialized_schema: bytes, on_retry: Callable[[float], None] | None = None
+def _pages(
+    messages: Iterable[types.ReadRowsResponse], serialized_schema: bytes
 ) -> Iterator[pa.RecordBatch]:
-    """The pages of a stream; the client resumes a broken one at its row offset."""
+    """The rows of a stream's messages as record batches; none is empty."""
     schema = pa.ipc.read_schema(pa.py_buffer(serialized_schema))
-    for response in bigquery_read_client().read_rows(stream, retry_delay_callback=on_retry):
-        page = response.arrow_record_batch.serialized_record_batch
+    for message in messages:
+        page = message.arrow_record_batch.serialized_record_batch
         batch = pa.ipc.read_record_batch(pa.py_buffer(page), schema)
         if batch.num_rows:
             yield batch

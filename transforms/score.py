@@ -16,9 +16,12 @@ from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
 from scoring.batch import MAX_FEED_BYTES, Clock, ScoredBatch, Scorer, ScoringSpec
+from scoring.classes import exploded
 from scoring.savedmodel import LoadedModel
 from scoring.signature import Signature
+from transforms.call_statistics import CallTally, call_tally
 from transforms.model_files import local_copy
+from transforms.objects import object_fetcher
 
 _LOGGER = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
@@ -56,7 +59,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Scorer]):
         loaded = LoadedModel(folder, self._model.tags, self._model.signature)
         elapsed = CLOCK.seconds() - started
         _LOGGER.info("Loaded model %s in %.1f s", self._model.digest[:12], elapsed)
-        return Scorer(self._spec, loaded, CLOCK)
+        return Scorer(self._spec, loaded, CLOCK, object_fetcher() if self._spec.objects else None)
 
     def run_inference(
         self,
@@ -90,15 +93,20 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Scorer]):
 
 
 class ScoredRows(NamedTuple):
-    """What Score makes of its input; every row is in exactly one of the first two.
+    """What Score makes of its input; every row is either scored or rejected.
 
     Attributes:
-      scored: record batches of the output table's columns.
+      scored: record batches, a row for each row of the source that was scored.
+      written: record batches of the output table's columns: `scored` itself, or what it lists,
+        exploded.
       rejected: record batches of the rejects table's columns.
+      calls: what each call of the model took, by the size of its batch.
     """
 
     scored: beam.PCollection[pa.RecordBatch]
+    written: beam.PCollection[pa.RecordBatch]
     rejected: beam.PCollection[pa.RecordBatch]
+    calls: beam.PCollection[tuple[int, CallTally]]
 
 
 class Score(beam.PTransform):
@@ -119,7 +127,13 @@ class Score(beam.PTransform):
             _Separate.REJECTED, main=_Separate.SCORED
         )
         scored.element_type = rejected.element_type = pa.RecordBatch
-        return ScoredRows(scored, rejected)
+        written = scored
+        if self._spec.exploded_column is not None:
+            written = scored | "Explode" >> beam.FlatMap(
+                exploded, self._spec.exploded_column
+            ).with_output_types(pa.RecordBatch)
+        calls = outcomes | "Calls" >> beam.Map(call_tally).with_output_types(tuple[int, CallTally])
+        return ScoredRows(scored, written, rejected, calls)
 
     def display_data(self) -> dict[str, Any]:
         """The model and the way it is called, for the runner's page of the step."""
@@ -142,7 +156,11 @@ class _Separate(beam.DoFn):
             for name in (
                 metrics.ROWS_SCORED,
                 metrics.ROWS_REJECTED,
+                metrics.NULLS_DEFAULTED,
+                metrics.OBJECTS_FETCHED,
+                metrics.OBJECT_BYTES,
                 metrics.CALLS,
+                metrics.FETCH_US,
                 metrics.FEED_US,
                 metrics.CALL_US,
                 metrics.OUTPUTS_US,
@@ -153,7 +171,14 @@ class _Separate(beam.DoFn):
 
     def process(self, outcome: ScoredBatch) -> Iterator[Any]:
         count = self._count
-        count[metrics.CALLS].inc()
+        if outcome.fetch_seconds:
+            # An outcome of its own, without a call.
+            count[metrics.OBJECTS_FETCHED].inc(outcome.objects_fetched)
+            count[metrics.OBJECT_BYTES].inc(outcome.object_bytes)
+            count[metrics.FETCH_US].inc(int(outcome.fetch_seconds * 1e6))
+        else:
+            count[metrics.CALLS].inc()
+        count[metrics.NULLS_DEFAULTED].inc(outcome.defaulted_rows)
         count[metrics.FEED_US].inc(int(outcome.feed_seconds * 1e6))
         count[metrics.CALL_US].inc(int(outcome.call_seconds * 1e6))
         count[metrics.OUTPUTS_US].inc(int(outcome.outputs_seconds * 1e6))

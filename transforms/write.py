@@ -7,7 +7,8 @@ grouping them into load jobs, their ids, retries and waiting stay Beam's.
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, cast
 
 import apache_beam as beam
 import pyarrow as pa
@@ -21,13 +22,18 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
+from google.api_core import exceptions
+from google.cloud.storage.exceptions import InvalidResponse
 
 from scoring import metrics
 from scoring.schema import Field
+from transforms.clients import retry_rate_limits_in_beam
 
 _PARQUET = "PARQUET"
 # Row groups of this size compress well and are read in parallel; the writer holds one.
 _ROW_GROUP_BYTES = 32 * 2**20
+
+retry_rate_limits_in_beam()
 
 
 class WriteToBigQuery(beam_bigquery.WriteToBigQuery):
@@ -160,14 +166,25 @@ class _ParquetFile:
     def close(self) -> int:
         """Finishes the file and returns its size in bytes."""
         self._flush()
-        self._writer.close()
-        size = int(self._sink.tell())
-        self._sink.close()
+        with _reason_of_the_service():
+            self._writer.close()
+            size = int(self._sink.tell())
+            self._sink.close()
         return size
 
     def _flush(self) -> None:
         if self._pending:
             rows = pa.Table.from_batches(self._pending)
-            self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+            with _reason_of_the_service():
+                self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
         self._pending = []
         self._pending_bytes = 0
+
+
+@contextmanager
+def _reason_of_the_service() -> Iterator[None]:
+    """Says why Cloud Storage refused an upload: its client's error has the status alone."""
+    try:
+        yield
+    except InvalidResponse as e:
+        raise cast(Any, exceptions).from_http_response(e.response) from e

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from options.config import Config
+from options.config import RESUME, Config
 from options.errors import UsageError
 from options.flags import FLAGS
 from options.names import TableName
+from options.resumption import Resumption
 from options.values import split_items
 
+KEY = "projects/my-project/locations/eu/keyRings/ring_1/cryptoKeys/table-key"
 _MINIMUM = {"input_table": "shop.orders", "model": "m", "output_table": "shop.scores"}
 
 
@@ -29,7 +31,9 @@ def _error(texts: Mapping[str, str]) -> str:
 
 
 def test_every_field_has_a_flag_and_the_other_way_round() -> None:
-    assert {field.name for field in fields(Config)} == {flag.name for flag in FLAGS}
+    flags = {flag.name for flag in FLAGS if "score" in flag.commands}
+    assert {field.name for field in fields(Config)} == flags - {RESUME}
+    assert RESUME in {field.name for field in fields(Resumption)} <= flags
     assert len({flag.name for flag in FLAGS}) == len(FLAGS)
 
 
@@ -38,6 +42,7 @@ def test_defaults() -> None:
         input_table=TableName(None, "shop", "orders"),
         input_query=None,
         row_restriction=None,
+        only_new=False,
         snapshot_time=None,
         billing_project=None,
         read_method="DIRECT_READ",
@@ -48,18 +53,30 @@ def test_defaults() -> None:
         output_columns=(),
         key_columns=(),
         passthrough_columns=(),
+        on_null="reject",
         default_values=(),
+        input_shapes=(),
+        uri_columns=(),
         pad_value=0.0,
         input_format="auto",
         image_scaling=None,
         image_resize="stretch",
         image_channel_order="RGB",
         top_k=None,
+        explode=False,
         class_labels=None,
         softmax=False,
         on_non_finite="keep",
+        metadata_columns=(("run_id", "run_id"), ("model_digest", "model_digest")),
         output_table=TableName(None, "shop", "scores"),
         write_mode="replace",
+        partition=None,
+        output_partitioning=None,
+        output_clustering=(),
+        output_labels=(),
+        output_expiration_days=None,
+        output_description=None,
+        output_kms_key=None,
         rejects_table=None,
         runs_table=None,
         run_id=None,
@@ -103,7 +120,28 @@ def test_a_config_is_frozen_and_hashable() -> None:
         ("key_columns", "a , b", ("a", "b")),
         ("passthrough_columns", "a.b,c", ("a.b", "c")),
         ("passthrough_columns", "*", ("*",)),
+        ("on_null", "default", "default"),
+        ("input_shapes", "x=[28,28,1], y = [ 4 ]", (("x", (28, 28, 1)), ("y", (4,)))),
+        ("uri_columns", "photo , page.scan", ("photo", "page.scan")),
+        ("explode", "true", True),
+        ("metadata_columns", "none", ()),
+        ("metadata_columns", "NONE", ()),
+        ("metadata_columns", "model_digest", (("model_digest", "model_digest"),)),
+        (
+            "metadata_columns",
+            "model_digest=model,run_id=scored_by",
+            (("model_digest", "model"), ("run_id", "scored_by")),
+        ),
         ("write_mode", "append", "append"),
+        ("output_partitioning", "day", ("day", "DAY")),
+        ("output_partitioning", "at:hour", ("at", "HOUR")),
+        ("output_partitioning", "a:b : MONTH", ("a:b", "MONTH")),
+        ("output_clustering", "country, city", ("country", "city")),
+        ("output_labels", "team=ads , env=", (("team", "ads"), ("env", ""))),
+        ("output_labels", "équipe=ビ_1-a", (("équipe", "ビ_1-a"),)),
+        ("output_expiration_days", "30", 30),
+        ("output_description", "Scores, by day.", "Scores, by day."),
+        ("output_kms_key", KEY, KEY),
         ("rejects_table", "shop.rejects", TableName(None, "shop", "rejects")),
         ("runs_table", "shop.runs", TableName(None, "shop", "runs")),
         ("run_id", "2025_01_31_A", "2025_01_31_A"),
@@ -146,7 +184,24 @@ def test_local_tables_add_up_over_commas_and_repeats() -> None:
         ("snapshot_time", "0001-01-01T00:00:00+14:00", "expected a time such as"),
         ("billing_project", "Nope", "the project 'Nope' is not valid"),
         ("read_method", "export", "got 'export', expected DIRECT_READ or EXPORT"),
-        ("write_mode", "merge", "got 'merge', expected replace or append"),
+        (
+            "write_mode",
+            "upsert",
+            "got 'upsert', expected replace or append or partition or merge",
+        ),
+        ("partition", "2024-02-29", "got '2024-02-29', expected YYYY, YYYYMM, YYYYMMDD or YYYYMM"),
+        ("partition", "__NULL__", "or the start of an integer range"),
+        ("output_partitioning", "day:week", "got 'week' after the colon, expected HOUR, DAY, MO"),
+        ("output_partitioning", "_PARTITIONTIME", "which BigQuery reserves"),
+        ("output_labels", "team", "got 'team', expected key=value"),
+        ("output_labels", "Team=a", "the key 'Team' is not valid: expected a lower-case letter"),
+        ("output_labels", "1a=b", "the key '1a' is not valid"),
+        ("output_labels", "=b", "the key '' is not valid"),
+        ("output_labels", "a=B", "the value 'B' is not valid: expected up to 63 lower-case"),
+        ("output_labels", f"a={'b' * 64}", "expected up to 63 lower-case"),
+        ("output_expiration_days", "0", "got '0', expected a whole number from 1 to 36500"),
+        ("output_kms_key", "my-key", "got 'my-key', expected projects/PROJECT/locations/LOCATION/"),
+        ("output_kms_key", f"{KEY}/cryptoKeyVersions/1", "expected projects/PROJECT/"),
         ("max_batch_size", "0", "got '0', expected a whole number from 1 to 1000000"),
         ("max_batch_size", "1000001", "expected a whole number from 1 to 1000000"),
         ("max_batch_size", "-1", "expected a whole number"),
@@ -172,6 +227,16 @@ def test_local_tables_add_up_over_commas_and_repeats() -> None:
         ("input_columns", "x=[]", "empty item"),
         ("input_columns", "x=[a,[b]]", "square brackets"),
         ("default_values", "x", "got 'x', expected input=value"),
+        ("on_null", "zero", "got 'zero', expected reject or default"),
+        ("input_shapes", "x=28", "got '28', expected sizes above 0 in brackets, such as [28,28,1]"),
+        ("input_shapes", "x=[0]", "got '[0]', expected sizes above 0 in brackets"),
+        ("input_shapes", "x=[2,]", "expected sizes above 0 in brackets"),
+        ("input_shapes", "x=[None,3]", "expected sizes above 0 in brackets"),
+        ("input_shapes", "[2,3]", "got '[2,3]', expected input=[size,...]"),
+        ("explode", "yes", "--explode: got 'yes', expected true or false"),
+        ("metadata_columns", "user", "got 'user', expected run_id or model_digest, or none alone"),
+        ("metadata_columns", "run_id,none", "got 'none', expected run_id or model_digest"),
+        ("metadata_columns", "run_id=", "got 'run_id=', expected output=column"),
         ("pad_value", "one", "got 'one', expected a number such as -1 or 0.5"),
         ("pad_value", "nan", "expected a number"),
         ("input_format", "csv", "expected auto or columns or tf_example"),
@@ -210,13 +275,68 @@ def test_bad_values(name: str, text: str, message: str) -> None:
             {"key_columns": "id", "passthrough_columns": "Id"},
             "The column 'Id' is in --key_columns and in --passthrough_columns",
         ),
-        ({"key_columns": "id", "output_columns": "id"}, "Drop one of them or rename the output."),
+        ({"key_columns": "id", "output_columns": "id"}, "Drop one of them or rename it."),
+        (
+            {"key_columns": "Run_Id"},
+            "The column 'run_id' is in --key_columns and in --metadata_columns, but --output_table "
+            "can hold it once. Drop one of them or rename it.",
+        ),
+        (
+            {"metadata_columns": "run_id=x,model_digest=X"},
+            "--metadata_columns names the column 'X' twice",
+        ),
+        (
+            {"metadata_columns": "run_id=a,run_id=b"},
+            "--metadata_columns names the value 'run_id' twice",
+        ),
+        ({"input_shapes": "x=[1],x=[2]"}, "--input_shapes names the input 'x' twice"),
         ({"output_table": "shop.orders"}, "--input_table and --output_table are the same table"),
         ({"rejects_table": "shop.scores"}, "--output_table and --rejects_table are the same"),
         ({"runs_table": "shop.orders"}, "--input_table and --runs_table are the same table"),
         (
             {"rejects_table": "shop.r", "runs_table": "shop.r"},
             "the same table shop.r, expected different ones. Change --runs_table.",
+        ),
+        (
+            {"write_mode": "partition"},
+            "--write_mode partition needs --partition, the id of the one that is replaced.",
+        ),
+        (
+            {"partition": "2024"},
+            "--partition does nothing with --write_mode replace. Drop it, or give --write_mode",
+        ),
+        ({"write_mode": "merge"}, "--write_mode merge needs --key_columns"),
+        (
+            {"write_mode": "merge", "key_columns": "id", "explode": "true"},
+            "--write_mode merge is not possible with --explode",
+        ),
+        ({"only_new": "true"}, "--only_new needs --key_columns"),
+        (
+            {"only_new": "true", "key_columns": "id"},
+            "--only_new is not possible with --write_mode replace, which would lose the rows that",
+        ),
+        (
+            {
+                "only_new": "true",
+                "key_columns": "id",
+                "write_mode": "append",
+                "metadata_columns": "run_id",
+            },
+            "--metadata_columns leaves model_digest out. Add it there.",
+        ),
+        ({"output_clustering": "a,A"}, "--output_clustering names the column 'A' twice"),
+        (
+            {"output_clustering": "a,b,c,d,e"},
+            "--output_clustering has 5 columns, expected at most 4.",
+        ),
+        ({"output_labels": "a=b,a=c"}, "--output_labels names the key 'a' twice"),
+        (
+            {"output_labels": ",".join(f"k{n}=v" for n in range(65))},
+            "--output_labels has 65 labels, expected at most 64.",
+        ),
+        (
+            {"output_description": "x" * 16_385},
+            "--output_description has 16,385 characters, expected at most 16,384.",
         ),
         ({"local_tables": "a.b=c"}, "--local_tables needs --local. Add --local"),
         ({"local_output": "out"}, "--local_output needs --local."),
@@ -309,5 +429,21 @@ def test_brackets_stack_columns_and_values_stay_texts() -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [("class_labels", "f.txt"), ("softmax", "true")])
-def test_what_needs_top_k_says_so(name: str, text: str) -> None:
-    assert _error({name: text}) == f"--{name} needs --top_k. Add --top_k, or drop --{name}."
+def test_what_needs_classes_says_so(name: str, text: str) -> None:
+    assert _error({name: text}) == (
+        f"--{name} needs --top_k or --explode. Add one of them, or drop --{name}."
+    )
+    assert getattr(_config(**{name: text, "explode": "true"}), name)
+    assert getattr(_config(**{name: text, "top_k": "3"}), name)
+
+
+def test_a_metadata_column_can_make_room_for_a_key() -> None:
+    config = _config(key_columns="run_id", metadata_columns="run_id=scoring_run")
+    assert config.metadata_columns == (("run_id", "scoring_run"),)
+
+
+def test_modes_that_need_other_flags_take_them() -> None:
+    config = _config(write_mode="partition", partition="20240229")
+    assert (config.write_mode, config.partition) == ("partition", "20240229")
+    merging = _config(write_mode="merge", key_columns="id", only_new="true")
+    assert (merging.write_mode, merging.only_new) == ("merge", True)

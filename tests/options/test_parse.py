@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from options.beam_flags import BEAM_FLAGS
 from options.errors import UsageError
 from options.flags import FLAGS
+from options.inspection import Inspection
 from options.parse import Parsed, parse
 
 _MINIMUM = ["--input_table=shop.orders", "--model=m", "--output_table=shop.scores"]
@@ -23,6 +24,32 @@ def _error(*argv: str) -> str:
     with pytest.raises(UsageError) as caught:
         parse(argv)
     return str(caught.value)
+
+
+def test_inspect_has_a_value_of_its_own() -> None:
+    assert parse(["inspect", "--model=m"]) == Parsed("inspect", Inspection("m", None, False), ())
+    parsed = parse(["inspect", "--model", "gs://b/m", "--json", "--signature=s"])
+    assert parsed.config == Inspection("gs://b/m", "s", True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["inspect"], "--model is missing. Add --model=MODEL: "),
+        (["inspect", "--model=m", "--input_table=a.b"], "--input_table is not an option of inspe"),
+        (["inspect", "--model=m", "--local"], "--local is not an option of inspect. Drop it."),
+        (["inspect", "--model=m", "--modle=m"], "no option --modle. Did you mean --model?"),
+        (["inspect", "--model=m", "--run=x"], "no option --run. See bulkscore inspect --help"),
+        (
+            ["inspect", "--model=m", "--project=my-project"],
+            "--project is not an option of inspect, which runs no pipeline. Drop it.",
+        ),
+        (["score", *_MINIMUM, "--json"], "--json is not an option of score. Drop it."),
+        (["check", *_MINIMUM, "--json"], "--json is not an option of check. Drop it."),
+    ],
+)
+def test_each_command_has_options_of_its_own(argv: list[str], message: str) -> None:
+    assert message in _error(*argv)
 
 
 @pytest.mark.parametrize("command", ["score", "check"])
@@ -140,10 +167,10 @@ def test_misplaced_arguments(argv: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "The command is missing. Give score or check first."),
+        ([], "The command is missing. Give score, check or inspect first."),
         (["--model=m", "score"], "The command is missing before '--model=m'."),
         (["scroe"], "There is no command 'scroe'. Did you mean score?"),
-        (["frobnicate"], "There is no command 'frobnicate'. Expected score or check."),
+        (["frobnicate"], "There is no command 'frobnicate'. Expected score, check or inspect."),
     ],
 )
 def test_a_wrong_command(argv: list[str], message: str) -> None:
@@ -166,7 +193,10 @@ _words = st.one_of(
 
 # No deadline: how long one example takes says more of the machine than of the code.
 @settings(deadline=None)
-@given(st.lists(_words, max_size=8), st.sampled_from([[], ["score"], ["check", *_MINIMUM]]))
+@given(
+    st.lists(_words, max_size=8),
+    st.sampled_from([[], ["score"], ["check", *_MINIMUM], ["inspect", "--model=m"]]),
+)
 def test_any_command_line_gives_a_value_a_usage_error_or_help(
     arguments: list[str], start: list[str]
 ) -> None:

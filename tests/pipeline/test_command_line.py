@@ -38,10 +38,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
         (["--version"], cli.OK),
         (["score", "--help"], cli.OK),
         (["check", "--help"], cli.OK),
+        (["inspect", "--help"], cli.OK),
         ([], cli.USAGE),
         (["scor"], cli.USAGE),
         (["score", "--no_such_flag=1"], cli.USAGE),
         (["score", "--input_table=a.b"], cli.USAGE),
+        (["inspect", "--json"], cli.USAGE),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )

@@ -246,7 +246,7 @@ def test_a_name_that_every_output_row_has(
         saved(saved_models.doubled),
         f"--input_table={numbers.name('named')}",
         f"--passthrough_columns={column}",
-        says=(f"'{column}'", "every output row has", "--input_query"),
+        says=(f"'{column}'", "--passthrough_columns", "--metadata_columns", "rename it"),
     )
 
 

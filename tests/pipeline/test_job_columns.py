@@ -56,15 +56,6 @@ def test_output_columns_choose_and_rename(bench: Workbench, saved: Saved) -> Non
     assert bench.rows() == [{"id": 0, "size_bytes": 2}, {"id": 1, "size_bytes": 1}]
 
 
-def test_names_of_outputs_become_legal_names_of_columns(bench: Workbench, saved: Saved) -> None:
-    bench.load("t", pa.table({"id": [1], "x": [1.5]}))
-
-    outcome = bench.score(saved(saved_models.slashed_names), "--key_columns=id")
-
-    assert outcome.code == cli.OK, outcome.stderr
-    assert bench.rows() == [{"id": 1, "_2nd_0": 4.5, "scores_first": 3.0}]
-
-
 def test_passthrough_columns_are_copied_after_the_keys(bench: Workbench, saved: Saved) -> None:
     bench.load("t", pa.table({"x": [1.0], "note": ["n"], "id": [7], "unused": [0]}))
 

@@ -75,6 +75,9 @@ def test_a_url(numbers: Workbench, saved: Saved, monkeypatch: pytest.MonkeyPatch
     # The server is gone, the model is in the cache.
     again = numbers.check(url, "--key_columns=id")
     assert again.code == cli.OK, again.stderr
+    told = numbers.run_as_given("inspect", f"--model={url}")
+    assert told.code == cli.OK, told.stderr
+    assert f"bulkscore score --model={url} --input_table=" in told.stdout
 
 
 def test_the_digest_is_that_of_the_content_wherever_it_lies(

@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from workbench import Saved, Workbench
 
 from pipeline import cli
-from transforms.publish import RUN_TABLE_DAYS
+from transforms.publishing_jobs import RUN_TABLE_DAYS
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_second_run_replaces_the_first(bench: Workbench, doubled: Path) -> Non
     assert outcome.code == cli.OK, outcome.stderr
     assert "(replaced)" in outcome.stdout
     assert bench.rows() == _rows(4, 5, 6)
-    assert bench.arrow("p__runs").num_rows == 2
+    assert bench.arrow("p__runs")["state"].to_pylist().count("published") == 2
     assert bench.tables() == {"t", "p", "p__rejects", "p__runs"}
 
 
@@ -52,20 +52,6 @@ def test_append_adds_to_the_first(bench: Workbench, doubled: Path) -> None:
 
     assert outcome.code == cli.OK, outcome.stderr
     assert bench.rows() == _rows(1, 2, 2, 3)
-
-
-def test_a_run_of_the_same_id_publishes_once(bench: Workbench, doubled: Path) -> None:
-    _load(bench, 1, 3)
-    arguments = ("--key_columns=id", "--write_mode=append", f"--run_id={bench.dataset}")
-    first = bench.score(doubled, *arguments)
-    assert first.code == cli.OK, first.stderr
-
-    second = bench.score(doubled, *arguments)
-
-    assert second.code == cli.OK, second.stderr
-    assert bench.rows() == _rows(1, 2, 3)
-    assert bench.arrow("p__runs").num_rows == 1
-    assert bench.tables() == {"t", "p", "p__rejects", "p__runs"}
 
 
 def test_replacing_may_add_columns(bench: Workbench, doubled: Path) -> None:
@@ -132,8 +118,11 @@ def test_a_refused_run_says_why_and_how_to_see_the_rejects(
         "is more than --max_rejected_fraction 0.01 allows: NULL_VALUE 2.\n"
         f"{table} is as it was. To see the rejects:\n"
         f"  SELECT code, message, row FROM `{table}__rejects` WHERE run_id = '{run_id}'\n"
+        "To publish it all the same, with a higher limit:\n"
+        f"  bulkscore score --output_table={table} --runs_table={table}__runs "
+        f"--resume={run_id} --max_rejected_fraction=FRACTION\n"
     )
-    rows = list(refused.client.query(message.splitlines()[-1]).result())
+    rows = list(refused.client.query(message.splitlines()[2]).result())
     assert [row["code"] for row in rows] == ["NULL_VALUE", "NULL_VALUE"]
 
 
@@ -145,15 +134,17 @@ def test_a_refused_run_is_recorded_and_its_rows_are_kept_for_a_while(
     outcome = refused.score(doubled, "--key_columns=id", f"--run_id={run_id}")
 
     assert outcome.code == cli.REFUSED, outcome.stderr
-    (row,) = [r for r in refused.arrow("p__runs").to_pylist() if r["run_id"] == run_id]
-    assert row["state"] == "refused"
+    assert refused.states(run_id) == ["scored", "refused"]
+    (row,) = [r for r in refused.arrow("p__runs").to_pylist() if r["state"] == "refused"]
     assert "2 of 10 rows were rejected" in row["reason"]
     assert (row["rows_read"], row["rows_scored"], row["rows_rejected"]) == (10, 8, 2)
-    assert refused.rows(f"p__run_{run_id}") == _rows(*range(2, 10))
-    expires = refused.client.get_table(refused.name(f"p__run_{run_id}")).expires
-    assert expires is not None
-    left = expires - datetime.now(UTC)
-    assert timedelta(days=RUN_TABLE_DAYS - 1) < left <= timedelta(days=RUN_TABLE_DAYS)
+    rejects_table, run_table = refused.run_tables()
+    assert refused.rows(run_table) == _rows(*range(2, 10))
+    for table in (rejects_table, run_table):
+        expires = refused.client.get_table(refused.name(table)).expires
+        assert expires is not None
+        left = expires - datetime.now(UTC)
+        assert timedelta(days=RUN_TABLE_DAYS - 1) < left <= timedelta(days=RUN_TABLE_DAYS)
 
 
 def test_a_refused_run_can_be_repeated_with_a_higher_limit(
@@ -176,38 +167,6 @@ def test_only_rejects_are_refused_and_make_no_output_table(bench: Workbench, dou
     assert outcome.code == cli.REFUSED, outcome.stderr
     assert "p" not in bench.tables()
     assert [r["id"] for r in bench.rejects()] == [0, 1, 2, 3, 4]
-
-
-def test_the_row_of_the_runs_table(bench: Workbench, doubled: Path) -> None:
-    bench.load("t", pa.table({"id": range(10), "x": [None, *map(float, range(1, 10))]}))
-    before = datetime.now(UTC)
-
-    outcome = bench.score(
-        doubled, "--key_columns=id", "--max_rejected_fraction=0.1", "--run_id=nightly_1"
-    )
-
-    assert outcome.code == cli.OK, outcome.stderr
-    row = bench.run_row()
-    project = bench.cloud.project
-    assert before <= row["started_at"] <= row["finished_at"] <= datetime.now(UTC)
-    del row["started_at"], row["finished_at"]
-    assert set(bench.arrow("p")["model_digest"].to_pylist()) == {row.pop("model_digest")}
-    options = row.pop("options")
-    assert row == {
-        "run_id": "nightly_1",
-        "state": "published",
-        "reason": None,
-        "source": f"{project}.{bench.name('t')}",
-        "model": str(doubled),
-        "signature": "serving_default",
-        "output_table": f"{project}.{bench.name('p')}",
-        "rows_read": 10,
-        "rows_scored": 9,
-        "rows_rejected": 1,
-        "rejected_by_code": [{"code": "NULL_VALUE", "rows": 1}],
-    }
-    assert options["max_rejected_fraction"] == "0.1"
-    assert options["model"] == str(doubled)
 
 
 def test_tables_for_rejects_and_runs_of_ones_own(bench: Workbench, doubled: Path) -> None:

@@ -126,9 +126,18 @@ class Workbench:
         )
 
     def run_row(self, table: str = "p__runs") -> Row:
-        """The only row of a runs table, its options read."""
-        (row,) = self.arrow(table).to_pylist()
+        """How the only run of a runs table ended, its options read."""
+        (row,) = [row for row in self.arrow(table).to_pylist() if row["state"] != "scored"]
         return {**row, "options": json.loads(row["options"])}
+
+    def states(self, run_id: str, table: str = "p__runs") -> list[str]:
+        """The states of a run in a runs table, oldest first."""
+        rows = [row for row in self.arrow(table).to_pylist() if row["run_id"] == run_id]
+        return [row["state"] for row in sorted(rows, key=lambda row: row["finished_at"])]
+
+    def run_tables(self) -> list[str]:
+        """Names of the tables in which runs gather their rows, in order."""
+        return sorted(name for name in self.tables() if "run_" in name)
 
     def tables(self) -> set[str]:
         """Names of the dataset's tables."""

@@ -1,6 +1,7 @@
 """What every conversion of one value should give, said slowly with Python's exact numbers."""
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,8 @@ PAIRS = tuple((c.column_type, dtype) for c in CONVERSIONS for dtype in c.dtypes)
 ARROW_TYPES = {
     "INTEGER": pa.int64(),
     "FLOAT": pa.float64(),
+    "NUMERIC": pa.decimal128(38, 9),
+    "BIGNUMERIC": pa.decimal256(76, 38),
     "BOOLEAN": pa.bool_(),
     "STRING": pa.string(),
     "BYTES": pa.binary(),
@@ -50,7 +53,50 @@ _FLOAT_EDGES = [
     math.nan,
 ]
 
-EDGES: dict[str, list[Any]] = {"INTEGER": _INT64_EDGES, "FLOAT": _FLOAT_EDGES}
+
+def _decimal(units: int, places: int) -> Decimal:
+    """`units` of the last of so many decimal places, exact whatever its size."""
+    digits = tuple(map(int, str(abs(units))))
+    return Decimal((int(units < 0), digits, -places))
+
+
+def _decimal_edges(places: int) -> list[Decimal]:
+    """Numbers beside those that a dtype begins or ends at, or that lie between two floats."""
+    unit = 10**places
+    most = 10 ** (38 if places < 10 else 76) - 1
+    between = [
+        int(Fraction(x) * unit)
+        for x in (1 + 2.0**-8, 1 + 2.0**-11, 1 + 2.0**-24, 1 + 2.0**-53, 2.0**24 + 1, 2.0**53 + 1)
+    ]
+    units = [
+        *(n * unit + step for n in [*_AROUND_POWERS, 2**64] for step in (-1, 0, 1)),
+        *(n * unit + unit // 2 for n in _AROUND_POWERS),
+        *(n + step for n in between for step in (-1, 0, 1)),
+        *(int(65520 * unit) + step for step in (-1, 0, 1)),
+        *(most, -most, 0, 1, -1),
+    ]
+    return [_decimal(n, places) for n in units]
+
+
+EDGES: dict[str, list[Any]] = {
+    "INTEGER": _INT64_EDGES,
+    "FLOAT": _FLOAT_EDGES,
+    "NUMERIC": _decimal_edges(9),
+    "BIGNUMERIC": _decimal_edges(38),
+}
+
+
+def _decimals(places: int) -> st.SearchStrategy[Decimal]:
+    unit = 10**places
+    most = 10 ** (38 if places < 10 else 76) - 1
+    return st.one_of(
+        st.sampled_from([Decimal(0), Decimal(1)]),
+        st.sampled_from(_decimal_edges(places)),
+        st.integers(-300, 300).map(lambda n: _decimal(n * unit, places)),
+        st.integers(-(2**64) * unit, 2**64 * unit).map(lambda n: _decimal(n, places)),
+        st.integers(-most, most).map(lambda n: _decimal(n, places)),
+    )
+
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "INTEGER": st.one_of(
@@ -65,6 +111,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         st.floats(-1e5, 1e5),
         st.floats(),
     ),
+    "NUMERIC": _decimals(9),
+    "BIGNUMERIC": _decimals(38),
     "BOOLEAN": st.booleans(),
     "STRING": st.text(max_size=5),
     "BYTES": st.binary(max_size=5),
@@ -85,7 +133,7 @@ def convert(column_type: str, dtype: str, value: Any) -> Any:
 
 
 def _to_int(value: Any, dtype: str) -> Any:
-    if isinstance(value, float) and not value.is_integer():
+    if not math.isfinite(value) or Fraction(value).denominator != 1:
         return REJECTED
     bits = int(dtype.removeprefix("u").removeprefix("int"))
     low, high = (0, 2**bits) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
@@ -95,8 +143,10 @@ def _to_int(value: Any, dtype: str) -> Any:
 def _to_float(value: Any, dtype: str) -> Any:
     if not math.isfinite(value):
         return value
-    # To bfloat16 by way of float32, as tf.cast does.
-    for step in ("float32", "bfloat16") if dtype == "bfloat16" else (dtype,):
+    # To bfloat16 by way of float32, as tf.cast does, and from decimals to float16 by way of
+    # float64, as CAST(x AS FLOAT64) would.
+    way = ("float32",) if dtype == "bfloat16" else ("float64",) if dtype == "float16" else ()
+    for step in (*way, dtype):
         value = _rounded(value, *_FORMATS[step])
         if value is REJECTED:
             return REJECTED

@@ -49,13 +49,14 @@ def scoring_spec(signature: Signature, columns: Sequence[Field], **changes: Any)
     """A spec for the columns, the first of which is the key."""
     spec = ScoringSpec(
         inputs=match_inputs(signature, columns, chosen={}, reserved=[columns[0].name]),
-        outputs=match_outputs(signature, chosen={}, taken=[columns[0].name]),
+        outputs=match_outputs(signature, chosen={}, taken={columns[0].name: "the key"}),
         key=(columns[0],),
         carried=(columns[0],),
         max_batch_rows=1024,
         fixed_batch_rows=fixed_batch_rows(signature),
         run_id="run-1",
         model_digest="abc",
+        metadata=(("run_id", "run-1"), ("model_digest", "abc")),
     )
     return replace(spec, **changes)
 

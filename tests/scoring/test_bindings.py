@@ -14,7 +14,8 @@ from scoring.bindings import ExampleBinding, ImageBinding, StackedBinding
 from scoring.errors import ColumnError
 from scoring.examples import ExampleFeature, ParsedFeatures
 from scoring.feed import Binding, InputBinding, feed_batch
-from scoring.matching import FeedOptions, match_inputs
+from scoring.feeding import FeedOptions
+from scoring.matching import match_inputs
 from scoring.rejects import Fault
 from scoring.schema import Field
 from scoring.signature import Signature, TensorSpec
@@ -51,7 +52,7 @@ def test_scalar_columns_are_stacked_in_the_order_given() -> None:
             "c": [True, False, True, False],
         }
     )
-    values, faults = binding.feed(batch)
+    values, faults, _ = binding.feed(batch)
     assert values.dtype == np.float32
     assert values.shape == (4, 3)
     assert values[0].tolist() == [1.0, 1.5, 2.0]
@@ -77,12 +78,12 @@ def test_a_stack_fills_a_free_dimension_and_a_matrix() -> None:
         (
             (None, 3),
             [Field("a", "FLOAT"), Field("b", "FLOAT")],
-            "input x: float32[None, 3] from columns [a, b]: it takes 3 values a row, got 2 columns",
+            "input x: float32[None, 3] from columns [a, b]: a row needs exactly 3, got 2 columns",
         ),
         (
             (None,),
             [Field("a", "FLOAT"), Field("b", "FLOAT")],
-            "input x: float32[None] from columns [a, b]: it takes 1 values a row, got 2 columns",
+            "input x: float32[None] from columns [a, b]: a row needs exactly 1, got 2 columns",
         ),
         (
             (None, 2),
@@ -112,7 +113,7 @@ def test_a_default_stands_in_for_null_and_nothing_else() -> None:
     columns = [Field("x", "INTEGER")]
     binding = match(TensorSpec("x", "int8", (None,)), columns, defaults={"x": "-1"})
     assert binding.rule == "must fit the dtype; NULL is -1"
-    values, faults = binding.feed(pa.record_batch({"x": pa.array([5, None, 300], pa.int64())}))
+    values, faults, _ = binding.feed(pa.record_batch({"x": pa.array([5, None, 300], pa.int64())}))
     assert values[:2].tolist() == [5, -1]
     assert [(f.row, f.code) for f in faults] == [(2, "OUT_OF_RANGE")]
 
@@ -121,7 +122,7 @@ def test_a_default_that_does_not_fit_the_dtype_rejects_its_rows() -> None:
     binding = match(
         TensorSpec("x", "int8", (None,)), [Field("x", "INTEGER")], defaults={"x": "300"}
     )
-    _, faults = binding.feed(pa.record_batch({"x": pa.array([5, None], pa.int64())}))
+    _, faults, _ = binding.feed(pa.record_batch({"x": pa.array([5, None], pa.int64())}))
     assert [(f.row, f.code) for f in faults] == [(1, "OUT_OF_RANGE")]
 
 
@@ -155,7 +156,7 @@ def test_a_default_for_an_unknown_input_is_refused() -> None:
 def test_variable_lengths_are_padded_to_the_longest(rows: list[list[int]], pad: int) -> None:
     spec = TensorSpec("x", "int64", (None, None))
     binding = match(spec, [Field("x", "INTEGER", "REPEATED")], pad_value=pad)
-    values, faults = binding.feed(
+    values, faults, _ = binding.feed(
         pa.record_batch({"x": pa.array(rows, pa.list_(pa.int64()))}).slice(0)
     )
     width = max([1, *map(len, rows)])
@@ -168,7 +169,7 @@ def test_variable_lengths_name_the_faulty_row() -> None:
     spec = TensorSpec("x", "int8", (None, None))
     binding = match(spec, [Field("x", "INTEGER", "REPEATED")])
     batch = pa.record_batch({"x": [[1], [2, None], [], [3, 4, 300]]})
-    values, faults = binding.feed(batch)
+    values, faults, _ = binding.feed(batch)
     assert [(f.row, f.code) for f in faults] == [(1, "NULL_ELEMENT"), (3, "OUT_OF_RANGE")]
     assert "element 1 of column 'x' is NULL" in faults[0].message
     assert values[[0, 2]].tolist() == [[1, 0, 0], [0, 0, 0]]
@@ -194,7 +195,7 @@ def test_bytes_feed_an_image_input_as_pixels() -> None:
     assert binding.rule == "decoded, stretch to 3 x 2, RGB"
     assert binding.row_bytes == 2 * 3 * 3 * 4
     batch = pa.record_batch({"photo": pa.array([png(51), b"no image", None], pa.binary())})
-    arrays, faults = feed_batch(batch, [binding])
+    arrays, faults, _ = feed_batch(batch, [binding])
     assert [(f.row, f.code) for f in faults] == [(1, "NOT_AN_IMAGE"), (2, "NULL_VALUE")]
     expected = np.broadcast_to(np.array([0.2, 0, 1], np.float32), (1, 2, 3, 3))
     np.testing.assert_allclose(arrays["x"], expected, rtol=0, atol=1e-6)
@@ -203,7 +204,7 @@ def test_bytes_feed_an_image_input_as_pixels() -> None:
 def test_image_flags_reach_the_pixels() -> None:
     spec = TensorSpec("x", "uint8", (None, 2, 2, 3))
     binding = match(spec, [Field("x", "BYTES")], image_channel_order="BGR", image_fit="crop")
-    values, _ = binding.feed(pa.record_batch({"x": pa.array([png(51)], pa.binary())}))
+    values, _, _ = binding.feed(pa.record_batch({"x": pa.array([png(51)], pa.binary())}))
     assert values[0, 0, 0].tolist() == [255, 0, 51]
 
 
@@ -230,7 +231,7 @@ def test_columns_become_examples_for_an_input_that_parses_them() -> None:
     )
     assert isinstance(binding, ExampleBinding)
     assert [c.name for c in binding.columns] == ["A"]
-    values, faults = binding.feed(pa.record_batch({"other": ["x"], "A": [0.5]}))
+    values, faults, _ = binding.feed(pa.record_batch({"other": ["x"], "A": [0.5]}))
     assert faults == []
     assert Example.FromString(values[0]).features.feature["a"].float_list.value == [0.5]
 
@@ -266,7 +267,7 @@ def test_faults_of_several_inputs_are_one_a_row() -> None:
     first = InputBinding(TensorSpec("a", "int8", (None,)), Field("a", "INTEGER"))
     second = InputBinding(TensorSpec("b", "int8", (None,)), Field("b", "INTEGER"))
     batch = pa.record_batch({"a": [300, 1, 2], "b": [300, 300, 3]})
-    arrays, faults = feed_batch(batch, [first, second])
+    arrays, faults, _ = feed_batch(batch, [first, second])
     assert {name: values.tolist() for name, values in arrays.items()} == {"a": [2], "b": [3]}
     assert [(f.row, f.message[:10]) for f in faults] == [(0, "column 'a'"), (1, "column 'b'")]
     assert isinstance(faults[0], Fault)

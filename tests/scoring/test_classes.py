@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.classes import ClassBinding, ClassOptions
+from scoring.classes import CLASS_FIELDS, ClassBinding, ClassOptions, exploded
 from scoring.errors import ColumnError
 from scoring.naming import match_outputs
 from scoring.outputs import OutputBinding
@@ -25,14 +26,14 @@ def signature(*outputs: TensorSpec) -> Signature:
 
 
 def binding(options: ClassOptions, **more: Any) -> ClassBinding:
-    (matched,) = match_outputs(signature(SCORES), chosen={}, taken=(), classes=options, **more)
+    (matched,) = match_outputs(signature(SCORES), chosen={}, taken={}, classes=options, **more)
     assert isinstance(matched, ClassBinding)
     return matched
 
 
 def refusal(*outputs: TensorSpec, **options: Any) -> str:
     with pytest.raises(ColumnError) as caught:
-        match_outputs(signature(*outputs), **{"chosen": {}, "taken": (), **options})
+        match_outputs(signature(*outputs), **{"chosen": {}, "taken": {}, **options})
     return str(caught.value)
 
 
@@ -80,7 +81,7 @@ def test_top_k_needs_one_score_vector() -> None:
     other = TensorSpec("b", "float32", (None, 5))
     assert "got 2 in" in refusal(SCORES, other, classes=ClassOptions(1))
     chosen = match_outputs(
-        signature(SCORES, other), chosen={"b": "best"}, taken=(), classes=ClassOptions(1)
+        signature(SCORES, other), chosen={"b": "best"}, taken={}, classes=ClassOptions(1)
     )
     assert [b.column.name for b in chosen] == ["best"]
 
@@ -103,7 +104,7 @@ def test_non_finite_scalars_become_null_or_rejects() -> None:
 
 
 def test_a_vector_with_one_nan_is_one_reject() -> None:
-    (vector,) = match_outputs(signature(SCORES), chosen={}, taken=(), non_finite="reject")
+    (vector,) = match_outputs(signature(SCORES), chosen={}, taken={}, non_finite="reject")
     _, faults = vector.convert(np.array([[1, 2, 3], [NAN, INF, 3]], np.float32))
     assert [(f.row, f.message) for f in faults] == [(1, "output 'scores' holds NaN or an infinity")]
     _, faults = binding(ClassOptions(1), non_finite="reject").convert(np.array([[NAN, 1, 2]]))
@@ -115,3 +116,84 @@ def test_elements_of_an_array_cannot_be_null() -> None:
         "Output scores: float32[None, 3] becomes ARRAY<FLOAT64>, whose elements cannot be NULL. "
         "Give --on_non_finite keep or reject."
     )
+
+
+def test_scores_that_are_not_finite_can_be_null() -> None:
+    array, faults = binding(ClassOptions(), non_finite="null").convert(np.array([[1, NAN, INF]]))
+    assert faults == []
+    assert [(c["index"], c["score"]) for c in array.to_pylist()[0]] == [
+        (2, None),
+        (0, 1.0),
+        (1, None),
+    ]
+
+
+def test_all_classes_without_a_number() -> None:
+    array, _ = binding(ClassOptions(explode=True)).convert(np.array([[0.1, 0.3, 0.2]]))
+    assert [c["index"] for c in array.to_pylist()[0]] == [1, 2, 0]
+
+
+EXPLODE = ClassOptions(explode=True)
+
+
+def test_exploded_classes_fill_three_columns() -> None:
+    classes = binding(EXPLODE)
+    assert classes.fields == CLASS_FIELDS
+    assert [f.sql_type for f in classes.fields] == ["STRING", "INT64", "FLOAT64"]
+
+
+def test_exploded_classes_need_one_score_vector() -> None:
+    single = TensorSpec("a", "float32", (None,))
+    assert refusal(single, classes=EXPLODE).startswith("--explode needs exactly one output")
+
+
+def test_names_of_exploded_classes_must_be_free() -> None:
+    start = (
+        "--explode writes the classes of output 'scores' to the columns label, index and score, "
+    )
+    carried = {"Label": "a key or passthrough column"}
+    assert refusal(SCORES, classes=EXPLODE, taken=carried) == (
+        f"{start}but 'label' is a key or passthrough column already. Rename that one."
+    )
+    assert refusal(TensorSpec("index", "int64", (None,)), SCORES, classes=EXPLODE) == (
+        f"{start}but 'index' is the column for output 'index' already. Rename that one."
+    )
+    assert refusal(SCORES, TensorSpec("score", "int64", (None,)), classes=EXPLODE) == (
+        "Output 'score' would be written to column 'score', which is the column for output "
+        "'scores'. Rename it: --output_columns score=another_name"
+    )
+    assert refusal(SCORES, classes=EXPLODE, chosen={"scores": "best"}) == (
+        f"{start}so they have no column 'best'. Name the output alone in --output_columns."
+    )
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.text(), st.integers(0, 9), FLOATS)), min_size=1, max_size=9),
+    st.integers(0, 3),
+)
+def test_exploded_rows_equal_a_slow_oracle(rows: list[list[Any]], cut: int) -> None:
+    names = [f.name for f in CLASS_FIELDS]
+    kind = ClassBinding(SCORES, Field("c", "RECORD"), EXPLODE).arrow_type
+    lists = [[dict(zip(names, entry, strict=True)) for entry in row] for row in rows]
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(range(len(rows))),
+            pa.array(lists, kind),
+            pa.array(["run"] * len(rows)).dictionary_encode(),
+        ],
+        names=["id", "label", "run_id"],
+    ).slice(cut)
+    found = [row for part in exploded(batch, "label") for row in part.to_pylist()]
+    assert found == [
+        {"id": i, **entry, "run_id": "run"}
+        for i, row in enumerate(lists)
+        if i >= cut
+        for entry in row
+    ]
+
+
+def test_many_classes_make_several_batches() -> None:
+    classes = ClassBinding(TensorSpec("s", "float32", (None, 1000)), Field("c", "RECORD"), EXPLODE)
+    array, _ = classes.convert(np.zeros((150, 1000), np.float32))
+    parts = list(exploded(pa.RecordBatch.from_arrays([array], names=["c"]), "c"))
+    assert [part.num_rows for part in parts] == [65_000, 65_000, 20_000]

@@ -33,6 +33,8 @@ def test_exactly_these_conversions_exist() -> None:
     expected = {
         "INTEGER": {*numbers, "bool"},
         "FLOAT": numbers,
+        "NUMERIC": numbers,
+        "BIGNUMERIC": numbers,
         "BOOLEAN": {*numbers, "bool"},
         "STRING": {"string"},
         "BYTES": {"string"},
@@ -53,7 +55,9 @@ def test_a_conversion_is_found_by_its_pair() -> None:
         ("FLOAT", "bool"),
         ("STRING", "int64"),
         ("INTEGER", "string"),
-        ("NUMERIC", "float64"),
+        ("NUMERIC", "bool"),
+        ("BIGNUMERIC", "string"),
+        ("DATE", "int32"),
         ("FLOAT", "complex64"),
         ("INTEGER", "qint8"),
         ("RECORD", "float32"),
@@ -94,6 +98,18 @@ def test_every_conversion_equals_the_oracle(
 def test_numbers_at_the_edges_of_every_dtype_equal_the_oracle(column_type: str, dtype: str) -> None:
     edges = EDGES[column_type]
     _check(column_type, dtype, edges, pa.array(edges, ARROW_TYPES[column_type]))
+
+
+@pytest.mark.parametrize("units", [2**255 - 1, -(2**255)])
+def test_the_largest_bignumeric_has_more_digits_than_arrow_vouches_for(units: int) -> None:
+    data = pa.py_buffer(units.to_bytes(32, "little", signed=True))
+    array = pa.Array.from_buffers(pa.decimal256(76, 38), 1, [None, data])
+    for dtype, expected in (("float64", units / 10**38), ("float32", None), ("uint64", None)):
+        conversion = find_conversion("BIGNUMERIC", dtype)
+        assert conversion is not None
+        converted, faulty = conversion.convert(array, numpy_dtype(dtype))
+        assert (faulty is None) == (expected is not None)
+        assert expected is None or converted.tolist() == [expected]
 
 
 def _check(column_type: str, dtype: str, values: list[Any], array: pa.Array) -> None:

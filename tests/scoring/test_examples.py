@@ -232,7 +232,7 @@ def test_columns_that_fit_have_no_problem() -> None:
     ("column", "cure"),
     [
         (Field("d", "DATE"), "convert it with --input_query, UNIX_DATE(d) say."),
-        (Field("d", "NUMERIC"), "convert it with --input_query, CAST(d AS FLOAT64) say."),
+        (Field("d", "JSON"), "convert it with --input_query, JSON_VALUE(d) say."),
         (
             Field("d", "TIMESTAMP", "REPEATED"),
             "convert it with --input_query, ARRAY(SELECT UNIX_MICROS(v) FROM UNNEST(d) AS v) say.",
@@ -247,8 +247,8 @@ def test_columns_that_fit_have_no_problem() -> None:
 def test_a_column_without_a_place_is_named_with_the_cure(column: Field, cure: str) -> None:
     problem = example_problem([*COLUMNS, column])
     assert problem == (
-        f"Column 'd' ({column.sql_type}) has no place in a tf.Example, which holds INT64, FLOAT64, "
-        f"BOOL, STRING, BYTES and ARRAYs of them; {cure}"
+        f"Column 'd' ({column.sql_type}) has no place in a tf.Example, which holds numbers, BOOL, "
+        f"STRING, BYTES and ARRAYs of them; {cure}"
     )
 
 

@@ -9,7 +9,7 @@ from conversion_oracle import ARROW_TYPES, PAIRS, REJECTED, VALUES, as_python, c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.conversions import find_conversion, numpy_dtype
+from scoring.conversions import find_conversion, numpy_dtype, shown
 from scoring.feed import InputBinding, feed_batch, feed_column
 from scoring.rejects import Fault
 from scoring.schema import Field
@@ -30,7 +30,7 @@ def _binding(
 def _misfit(row: int, value: Any, column_type: str, dtype: str) -> Fault:
     conversion = find_conversion(column_type, dtype)
     assert conversion is not None
-    message = f"column 'c' holds {value!r}; input 'in/put' is {dtype}: {conversion.rule}"
+    message = f"column 'c' holds {shown(value)}; input 'in/put' is {dtype}: {conversion.rule}"
     return Fault(row, "feed", "OUT_OF_RANGE", message)
 
 
@@ -51,7 +51,8 @@ def _list_outcome(row: int, value: Any, column_type: str, dtype: str, size: int)
     if value is None:
         return _null(row)
     if len(value) != size:
-        message = f"column 'c' has {len(value)} elements; input 'in/put' needs exactly {size}"
+        elements = "1 element" if len(value) == 1 else f"{len(value)} elements"
+        message = f"column 'c' has {elements}; input 'in/put' needs exactly {size}"
         return Fault(row, "feed", "WRONG_LENGTH", message)
     for i, element in enumerate(value):
         if element is None:
@@ -66,7 +67,7 @@ def _list_outcome(row: int, value: Any, column_type: str, dtype: str, size: int)
 
 def _check(column: pa.Array, binding: InputBinding, outcomes: list[Any]) -> None:
     """Feeds the column and compares with the outcome of every row."""
-    values, faults = feed_column(column, binding)
+    values, faults, _ = feed_column(column, binding)
     assert faults == [o for o in outcomes if isinstance(o, Fault)]
     assert values.dtype == numpy_dtype(binding.tensor.dtype)
     assert values.shape == (len(column), *binding.row_shape)
@@ -137,14 +138,16 @@ def test_no_rows_give_an_empty_tensor_of_the_right_shape(
 
 def test_values_are_laid_out_in_row_major_order() -> None:
     column = pa.array([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
-    values, faults = feed_column(column, _binding("INTEGER", "int32", (None, 2, 3), repeated=True))
+    values, faults, _ = feed_column(
+        column, _binding("INTEGER", "int32", (None, 2, 3), repeated=True)
+    )
     assert faults == []
     assert values.tolist() == [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]]
 
 
 def test_numbers_of_the_same_width_are_not_copied() -> None:
     column = pa.array([1.0, 2.0, 3.0])
-    values, _ = feed_column(column, _binding("FLOAT", "float64", (None,)))
+    values, _, _ = feed_column(column, _binding("FLOAT", "float64", (None,)))
     assert values.ctypes.data == column.buffers()[1].address
 
 
@@ -162,7 +165,7 @@ def test_a_batch_is_fed_without_its_faulty_rows() -> None:
             "xy": pa.array([[0.5, 1.5], [2.0, 3.0], None, [4.0], [5.0, 6.0], [7.0, 8.0]]),
         }
     )
-    arrays, faults = feed_batch(batch, bindings)
+    arrays, faults, _ = feed_batch(batch, bindings)
     assert {name: values.tolist() for name, values in arrays.items()} == {
         "count": [1, 6],
         "pair": [[0.5, 1.5], [7.0, 8.0]],
@@ -178,7 +181,7 @@ def test_a_batch_is_fed_without_its_faulty_rows() -> None:
     assert [f.message for f in faults] == [
         "column 's' is NULL; input 'name' needs a value",
         "column 'n' holds 300; input 'count' is int8: must fit the dtype",
-        "column 'xy' has 1 elements; input 'pair' needs exactly 2",
+        "column 'xy' has 1 element; input 'pair' needs exactly 2",
         "column 'n' is NULL; input 'count' needs a value",
     ]
 
@@ -189,7 +192,7 @@ def test_one_column_can_feed_two_inputs() -> None:
         InputBinding(TensorSpec("wide", "int64", (None,)), column),
         InputBinding(TensorSpec("narrow", "uint8", (None,)), column),
     ]
-    arrays, faults = feed_batch(pa.record_batch({"n": [1, 256, 3]}), bindings)
+    arrays, faults, _ = feed_batch(pa.record_batch({"n": [1, 256, 3]}), bindings)
     assert {name: values.tolist() for name, values in arrays.items()} == {
         "wide": [1, 3],
         "narrow": [1, 3],

@@ -162,10 +162,11 @@ def test_an_archive_must_hold_exactly_one_model(
 def test_a_name_that_leads_outside_is_refused(tmp_path: Path) -> None:
     archive = _archive(tmp_path / "m.tar.gz", {**_FILES, "../evil": b"evil"})
     assert _refusal(archive, tmp_path / "unpacked") == (
-        f"Model {archive} is not a .tar.gz that can be unpacked: '../evil' would be extracted to "
-        f"'{tmp_path}/evil', which is outside the destination"
+        f"Model {archive} holds '../evil', which leads out of the archive's folder. "
+        "Pack it again with paths below the model's folder."
     )
     assert not (tmp_path / "evil").exists()
+    assert not (tmp_path / "unpacked").exists()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr(handle, "MAX_UNPACKED_BYTES", 1999)
     archive = _archive(tmp_path / "m.tar.gz", {"saved_model.pb": bytes(2000)})
     assert _refusal(archive, tmp_path / "unpacked") == (
-        f"Model {archive} unpacks to 2,000 bytes; the limit is 1,999. "
+        f"Model {archive} unpacks to more than 1,999 bytes, which is the limit. "
         "Unpack it yourself and give --model the folder."
     )
     assert not (tmp_path / "unpacked").exists()
@@ -236,7 +237,7 @@ def test_a_folder_called_like_an_archive_is_an_error(tmp_path: Path) -> None:
     archive.mkdir()
     assert _refusal(archive, tmp_path / "unpacked") == (
         f"Model {archive} is not a .tar.gz that can be unpacked: "
-        f"[Errno 21] Is a directory: '{archive}'"
+        f"[Errno 21] Is a directory: '{archive}'. Pack or copy it again."
     )
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scoring.columns import named_column
 from scoring.errors import ColumnError
 from scoring.feed import InputBinding
-from scoring.matching import feed_problem, fixed_batch_rows, match_inputs
+from scoring.feed_problems import feed_problem
+from scoring.matching import fixed_batch_rows, match_inputs
 from scoring.schema import Field
 from scoring.signature import Signature, TensorSpec
 
@@ -151,12 +152,12 @@ def test_a_signature_without_inputs_is_refused() -> None:
 
 
 def test_all_columns_that_cannot_feed_are_named_at_once() -> None:
-    columns = [Field("x", "NUMERIC"), Field("y", "FLOAT")]
+    columns = [Field("x", "DATE"), Field("y", "FLOAT")]
     wide = TensorSpec("y", "float32", (None, 2))
     assert _refusal(_signature(X, wide), columns) == (
         "Signature 'serving_default' cannot be fed:"
-        "\n  input x: float32[None] from column 'x' (NUMERIC): no conversion from NUMERIC to "
-        "float32 keeps the values; convert it with --input_query, CAST(x AS FLOAT64) say"
+        "\n  input x: float32[None] from column 'x' (DATE): no conversion from DATE to float32 "
+        "keeps the values; convert it with --input_query, UNIX_DATE(x) say"
         "\n  input y: float32[None, 2] from column 'y' (FLOAT64): it needs 2 values a row, "
         "got one; feed it an ARRAY of 2 elements, or several columns: "
         "--input_columns y=[COLUMN,...]"
@@ -177,13 +178,7 @@ _CONVERT = "; convert it with --input_query, "
         ("float32", None, Field("c", "FLOAT"), None),
         ("float32", (None,), Field("c", "FLOAT", "REPEATED"), None),
         ("float32", (None, 2, 3), Field("c", "FLOAT", "REPEATED"), None),
-        (
-            "float32",
-            None,
-            Field("c", "FLOAT", "REPEATED"),
-            "input in: float32 of any shape from column 'c' (ARRAY<FLOAT64>): "
-            "feed it a scalar column",
-        ),
+        ("float32", None, Field("c", "FLOAT", "REPEATED"), None),
         (
             "float32",
             (),
@@ -196,16 +191,17 @@ _CONVERT = "; convert it with --input_query, "
             "float32",
             (None, None),
             Field("c", "FLOAT"),
-            "input in: float32[None, None] from column 'c' (FLOAT64): of its dimensions only the "
-            "batch and, fed by an ARRAY, one more may be free; export it with a fixed shape",
+            "input in: float32[None, None] from column 'c' (FLOAT64): it leaves dimensions of a "
+            "row free, which one value does not tell; feed it an ARRAY, or state them: "
+            "--input_shapes in=[SIZE]",
         ),
         (
             "float32",
-            (None, None, 3),
+            (None, None, None, 3),
             Field("c", "FLOAT", "REPEATED"),
-            "input in: float32[None, None, 3] from column 'c' (ARRAY<FLOAT64>): of its dimensions "
-            "only the batch and, fed by an ARRAY, one more may be free; export it with a fixed "
-            "shape",
+            "input in: float32[None, None, None, 3] from column 'c' (ARRAY<FLOAT64>): it leaves "
+            "several dimensions of a row free, of which a flat ARRAY tells one; state them: "
+            "--input_shapes in=[SIZE,SIZE,3]",
         ),
         (
             "uint8",
@@ -216,25 +212,12 @@ _CONVERT = "; convert it with --input_query, "
             "--input_columns in=[COLUMN,...]",
         ),
         (
-            "sparse",
-            None,
-            Field("c", "FLOAT"),
-            "input in: sparse of any shape from column 'c' (FLOAT64): sparse inputs are not "
-            "supported; export a signature that takes dense tensors",
-        ),
-        (
-            "ragged",
-            None,
-            Field("c", "FLOAT"),
-            "input in: ragged of any shape from column 'c' (FLOAT64): ragged inputs are not "
-            "supported; export a signature that takes dense tensors",
-        ),
-        (
             "float32",
             (None,),
             _POINT,
             "input in: float32[None] from column 'c' (STRUCT<a FLOAT64>): no conversion from "
-            "STRUCT<a FLOAT64> to float32 keeps the values",
+            "STRUCT<a FLOAT64> to float32 keeps the values; choose one of its fields, "
+            "--input_columns in=c.a say",
         ),
         (
             "float32",
@@ -246,10 +229,10 @@ _CONVERT = "; convert it with --input_query, "
         (
             "float32",
             (None, 2),
-            Field("c", "NUMERIC", "REPEATED"),
-            "input in: float32[None, 2] from column 'c' (ARRAY<NUMERIC>): no conversion from "
-            f"ARRAY<NUMERIC> to float32 keeps the values{_CONVERT}"
-            "ARRAY(SELECT CAST(v AS FLOAT64) FROM UNNEST(c) AS v) say",
+            Field("c", "TIMESTAMP", "REPEATED"),
+            "input in: float32[None, 2] from column 'c' (ARRAY<TIMESTAMP>): no conversion from "
+            f"ARRAY<TIMESTAMP> to float32 keeps the values{_CONVERT}"
+            "ARRAY(SELECT UNIX_MICROS(v) FROM UNNEST(c) AS v) say",
         ),
         (
             "string",

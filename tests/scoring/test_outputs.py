@@ -50,7 +50,7 @@ def _column(values: Any, dtype: str, *inner: int | None) -> pa.Array:
         (INT_DTYPES, "INTEGER"),
         (("bool",), "BOOLEAN"),
         (("string",), "STRING"),
-        (("complex64", "complex128", "qint8", "variant", "resource", "ragged", "sparse"), None),
+        (("complex64", "complex128", "qint8", "variant", "resource", "IndexedSlices"), None),
     ],
 )
 def test_dtypes_have_a_bigquery_type_or_none(dtypes: tuple[str, ...], kind: str | None) -> None:

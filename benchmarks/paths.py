@@ -105,9 +105,11 @@ def run_stock(inputs: Inputs, output: Path) -> Measure:
 
 
 def run_record(output: Path) -> RunRecord:
-    """The only row of the exported runs table."""
+    """The published run's row of the exported runs table."""
+    path = output / f"{OUTPUT}__runs.parquet"
     columns = [field.name for field in fields(RunRecord)]
-    (row,) = pq.read_table(output / f"{OUTPUT}__runs.parquet", columns=columns).to_pylist()
+    published = pq.read_table(path, columns=columns, filters=[("state", "==", "published")])
+    (row,) = published.to_pylist()
     return RunRecord(**row)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import saved_models
 import unusual_models
 from fault_plan import Fault
+from hypothesis import assume
 from hypothesis import strategies as st
 from job_points import KINDS, MODE_CHECK, POINTS, QUERY_POINTS, applies
 from saved_models import Builder
@@ -20,7 +21,8 @@ _MOST_ROWS = 300
 _FAULTS = tuple(
     fault_at(kind, point)
     for point in POINTS
-    if point != MODE_CHECK  # Neither replacing nor appending asks anything.
+    # Neither replacing nor appending checks anything.
+    if point != MODE_CHECK
     for kind in KINDS
     if applies(kind, point)
 )
@@ -262,22 +264,21 @@ def scores(pairs: Iterable[tuple[int | None, Any]]) -> Scores:
 
 @st.composite
 def random_jobs(draw: st.DrawFn) -> RandomJob:
-    """Jobs of all models, with at most one fault anywhere.
-
-    Of what is drawn the simplest comes first and most often: here a full table and a fault.
-    """
+    """Jobs with tables of good and bad rows, and with at most one fault anywhere."""
     feature = draw(st.sampled_from(FEATURES))
     values = draw(st.lists(feature.values, min_size=2, max_size=_MOST_VALUES))
-    n = _MOST_ROWS - draw(st.integers(0, _MOST_ROWS))
     row = st.tuples(st.integers(0, _MOST_ROWS) | st.none(), st.sampled_from(values))
+    n = _MOST_ROWS - draw(st.integers(0, _MOST_ROWS))
     rows = draw(st.lists(row, min_size=n, max_size=n))
-    old_keys = st.lists(st.integers(0, 2 * _MOST_ROWS), min_size=1, max_size=5)
+    # What is tried first is the simplest: the same row again and again.
+    assume(not rows or len(set(map(repr, rows))) > 1)
+    old_keys = st.lists(st.integers(0, 2 * _MOST_ROWS), max_size=5)
     fault = draw(st.sampled_from(_FAULTS) | st.none())
     return RandomJob(
         feature,
         rows,
         draw(old_keys | st.none()),
-        write_mode=draw(st.sampled_from(["append", "replace"])),
+        write_mode=draw(st.sampled_from(["replace", "append"])),
         max_batch_size=draw(st.integers(1, 2 * _MOST_ROWS)),
         max_rejected_fraction=draw(st.sampled_from([1.0, 0.25])),
         is_query=fault is not None and fault.point in QUERY_POINTS,

@@ -30,7 +30,7 @@ check: .venv/installed ## format, lint, types, layers, lock
 bench: .venv/installed ## measure rows per second against Beam's stock transforms
 	$(BIN)/python -m benchmarks.tabular
 
-sweep: .venv/installed ## break whole jobs in some 300 ways and compare every row (20 minutes)
+sweep: .venv/installed ## break whole jobs in some 440 ways and compare every row (half an hour)
 	$(BIN)/python tests/faults/sweep.py
 
 fmt: .venv/installed ## format and fix what can be fixed

@@ -159,7 +159,7 @@ FLAGS = (
     ),
     _flag(
         "a run id that is not UTF-8",
-        "--run_id: got 'a\\udcff', expected 1 to 64 ASCII letters, digits and underscores.",
+        "--run_id holds bytes that are not UTF-8. Type it again.",
         "--run_id=a\udcff",
     ),
     _flag(

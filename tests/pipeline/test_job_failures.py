@@ -23,10 +23,11 @@ def test_a_model_that_cannot_be_loaded(bench: Workbench, saved: Saved) -> None:
     assert outcome.code == cli.FAILED, outcome.stderr
     assert "Traceback" not in outcome.stderr
     message = outcome.stderr.splitlines()[-1]
-    assert message.startswith(f"bulkscore: The pipeline failed: Model {model} cannot be loaded")
+    damaged = f"Model {model}: the files in its folder variables are damaged"
+    assert message.startswith(f"bulkscore: The pipeline failed: {damaged}")
     assert "while running" not in message
     assert bench.arrow("p").equals(before)
     assert bench.tables() - set(bench.run_tables()) == {"t", "p", "p__runs"}
 
     # What a run finds out late, a check finds out at once.
-    bench.check(model).refused_with(f"Model {model} cannot be loaded")
+    bench.check(model).refused_with(damaged)

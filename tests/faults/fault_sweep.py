@@ -18,12 +18,14 @@ from options.destination_flags import WriteMode
 
 _SHORT = {
     Outcome.PUBLISHED: "P",
+    Outcome.REFUSED: "R",
     Outcome.FAILED: "F",
     Outcome.PUBLISHED_FAILED: "PF",
 }
 _LEGEND = (
-    "P  published, exit code 0 (or 3 and the old rows, for a refused run)\n"
-    "F  failed, the output table as it was; the same command again published\n"
+    "P  published, exit code 0\n"
+    "R  refused, exit code 3, the output table as it was\n"
+    "F  failed, the output table as it was; the same command again published, or was refused\n"
     "PF published, then failed; the same command again succeeded and changed nothing"
 )
 

@@ -85,6 +85,7 @@ class Outcome(StrEnum):
     """What a run did to the output table, and whether it said so."""
 
     PUBLISHED = "published"
+    REFUSED = "refused, as it was"
     FAILED = "failed, as it was"
     PUBLISHED_FAILED = "published, then failed"
     LOST = "LOST"
@@ -99,7 +100,7 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
 
 
-GOOD = frozenset({Outcome.PUBLISHED, Outcome.FAILED, Outcome.PUBLISHED_FAILED})
+GOOD = frozenset({Outcome.PUBLISHED, Outcome.REFUSED, Outcome.FAILED, Outcome.PUBLISHED_FAILED})
 
 
 def fault_at(kind: Kind, point: Point) -> Fault:
@@ -251,7 +252,7 @@ class JobRunner:
                 return finding(Outcome.WRONG_REJECTS, rejects)
             if not _well_recorded(states, "refused" if trial.is_refused else "published", runs):
                 return finding(Outcome.WRONG_RUN_ROWS, states)
-            return finding(table)
+            return finding(Outcome.REFUSED if trial.is_refused else table)
         if runs == 1 and trial.kind not in PERMANENT:
             return finding(Outcome.NOT_RETRIED, said.strip().splitlines()[-1:])
         if trial.kind == Kind.DENIED and "ermission" not in said:

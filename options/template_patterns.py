@@ -1,10 +1,10 @@
-"""The regular expression that a template's parameter of each kind must match as a whole.
+r"""The regular expression that a template's parameter of each kind must match as a whole.
 
 Dataflow applies them before it starts a machine, so that a slip costs seconds instead of minutes,
 and shows them to whom they refuse: they are kept short.  All that `options.values` accepts they
 match; the rest of its rules come first thing in the launch.
 
-They are written in what RE2, Java, JavaScript and Python read alike: no \\w, \\d or \\s, which
+They are written in what RE2, Java, JavaScript and Python read alike: no \w, \d or \s, which
 differ beyond ASCII, no look-around, and no repetition above RE2's 1000.
 """
 
@@ -17,7 +17,7 @@ _PROJECT = "([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 # Everything beyond ASCII, and of ASCII: letters, digits, blank, _ and -.
 _TABLE = "[^!-,./:-@\\[-^`{-~]+"
 _COLUMN = "[^,\\[\\]]+"
-# Of an input or an output.
+# Of an input or an output, save those with a comma in brackets, which no model is known to have.
 _NAME = "[^,=]+"
 _SIZE = " *[1-9][0-9]{0,8} *"
 # Lower-case letters and everything beyond ASCII, then also digits, _ and -.

@@ -1,6 +1,5 @@
 """The template's parameters: those of the table of flags, readable by Dataflow, strict enough."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -188,7 +187,10 @@ def test_models_and_labels_must_be_remote() -> None:
     assert not _matches("class_labels", "labels.txt")
 
 
-_TOKENS = st.sampled_from([*"aZ0é_-,=:.*1[] e+", "my-project", "none", "run_id", "DAY", "[1]", "="])
+# Brackets stand after an equals sign: no pattern knows names that hold them, as no model has such.
+_TOKENS = st.sampled_from(
+    [*"aZ0é_-,=:.*1 e+", "my-project", "none", "run_id", "DAY", "=[1]", "=[a,b]", "x=[1,2]"]
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -196,16 +198,5 @@ _TOKENS = st.sampled_from([*"aZ0é_-,=:.*1[] e+", "my-project", "none", "run_id"
 def test_what_the_parser_takes_no_pattern_refuses(tokens: list[str]) -> None:
     text = "".join(tokens).strip()
     for name in _REGEXES.keys() - _REMOTE_ONLY:
-        if text and _parser_takes(name, text) and not _has_odd_brackets(name, text):
+        if text and _parser_takes(name, text):
             assert _matches(name, text), (name, text)
-
-
-def _has_odd_brackets(name: str, text: str) -> bool:
-    """Whether a comma stands within brackets in the name of an input or output.
-
-    No model is known that has such names; the patterns would have to be much longer for them.
-    """
-    mappings = (Kind.INPUT_MAPPING, Kind.INPUT_SHAPES, Kind.OUTPUT_MAPPING, Kind.METADATA_MAPPING)
-    return FLAGS_BY_NAME[name].kind in mappings and bool(
-        re.search(r"\[[^\]]*,[^=]*$|\[[^\]]*,[^\]]*=|\][^,]*=", text)
-    )

@@ -2,14 +2,20 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SOURCES := options scoring transforms pipeline
-COMPILE_LOCK = $(BIN)/uv pip compile -q pyproject.toml --all-extras --generate-hashes \
-	--python-version 3.11 --custom-compile-command 'make lock'
+COMPILE = $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 \
+	--custom-compile-command 'make lock'
+COMPILE_LOCK = $(COMPILE) pyproject.toml --all-extras
+# What the image of the template holds, in the versions of requirements.lock.
+FLEX := templates/flex
+COMPILE_IMAGE_LOCK = $(COMPILE) --no-annotate -c requirements.lock pyproject.toml --extra text
+LOCK ?= requirements.lock
+needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench sweep clean
+.PHONY: help demo test check fmt lock bench sweep image template clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed build/models ## score real source files and photographs, from nothing
 	$(BIN)/python -m demo
@@ -25,6 +31,11 @@ check: .venv/installed ## format, lint, types, layers, lock
 	mkdir -p build && cp requirements.lock build/requirements.lock
 	$(COMPILE_LOCK) -o build/requirements.lock
 	diff requirements.lock build/requirements.lock
+	cp $(FLEX)/*.lock build/
+	$(COMPILE_IMAGE_LOCK) -o build/requirements.lock
+	diff $(FLEX)/requirements.lock build/requirements.lock
+	$(COMPILE_IMAGE_LOCK) $(FLEX)/gpu.in -o build/requirements-gpu.lock
+	diff $(FLEX)/requirements-gpu.lock build/requirements-gpu.lock
 	$(BIN)/python -m pip check
 
 bench: .venv/installed ## measure rows per second against Beam's stock transforms
@@ -39,6 +50,20 @@ fmt: .venv/installed ## format and fix what can be fixed
 
 lock: .venv/installed ## pin the whole closure again after a change of pyproject.toml
 	$(COMPILE_LOCK) -o requirements.lock
+	$(COMPILE_IMAGE_LOCK) -o $(FLEX)/requirements.lock
+	$(COMPILE_IMAGE_LOCK) $(FLEX)/gpu.in -o $(FLEX)/requirements-gpu.lock
+
+image: ## build the image for Dataflow with Docker and push it: IMAGE=REGION-docker.pkg.dev/…
+	$(call needed,IMAGE,REGION-docker.pkg.dev/PROJECT/REPOSITORY/bulkscore:TAG)
+	docker build --file=$(FLEX)/Dockerfile --build-arg=LOCK=$(LOCK) --tag=$(IMAGE) .
+	docker push $(IMAGE)
+
+template: .venv/installed ## write the Flex Template of that image: IMAGE=… TEMPLATE=gs://…
+	$(call needed,IMAGE,REGION-docker.pkg.dev/PROJECT/REPOSITORY/bulkscore:TAG)
+	$(call needed,TEMPLATE,gs://BUCKET/bulkscore.json)
+	mkdir -p build
+	$(BIN)/python -m options.template_metadata $(IMAGE) > build/template.json
+	gcloud storage cp build/template.json $(TEMPLATE)
 
 clean: ## remove what the other targets made
 	rm -rf .venv build

@@ -1,14 +1,22 @@
 """Launches the template as Dataflow's launcher does: its program, its argument list."""
 
+from __future__ import annotations
+
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.local.servers import LocalCloud
+if TYPE_CHECKING:
+    # The measuring process has to stay small.
+    from pipeline.local.servers import LocalCloud
+
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "europe-docker.pkg.dev/my-project/images/bulkscore:1"
@@ -48,19 +56,35 @@ def launch(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) ->
         "--experiments=use_runner_v2",
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.NamedTemporaryFile() as report:
         # As on the launcher's machine, where the package is installed and not the folder at hand.
-        process = subprocess.Popen(command, cwd="/", env=environment, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode())
-    return Launch(
-        process.returncode,
-        texts[0],
-        texts[1],
-        memory_bytes=usage.ru_maxrss * 1024,
-        cpu_s=usage.ru_utime + usage.ru_stime,
-    )
+        finished = subprocess.run(
+            [sys.executable, __file__, report.name, *command],
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        used = json.load(report)
+    return Launch(finished.returncode, finished.stdout, finished.stderr, **used)
+
+
+def _measured(report: str, *command: str) -> int:
+    """Runs a command and leaves in the file `report` what it used.
+
+    In a small process of its own, because a child counts the memory of its parent as its own until
+    it runs its program.
+    """
+    code = subprocess.run(command, check=False).returncode
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = {
+        "memory_bytes": usage.ru_maxrss * 1024,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+    }
+    Path(report).write_text(json.dumps(used), encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(_measured(*sys.argv[1:]))

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +12,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import staged_graph
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.portability.api import beam_runner_api_pb2
-from launcher import IMAGE, Launch, launch
+from google.cloud import bigquery
+from launcher import IMAGE, ROOT, Launch, launch
 from saved_models import doubled
 
 from options.template_metadata import metadata
 from pipeline import cli
 from pipeline.local.servers import LocalCloud
-from pipeline.local.tables import load_table
+from pipeline.local.tables import export_table, load_table
 from transforms.clients import bigquery_client
 from transforms.model_files import upload_folder
 
@@ -28,12 +33,18 @@ _MEMORY_BYTES = 1_500_000_000
 _CPU_S = 30.0
 
 
+# A worker that dies can leave the runner waiting for ever.
+_JOB_S = 150.0
+
+
 @dataclass(frozen=True)
 class Launched:
-    """A launch that worked, with the job that it left."""
+    """A launch that worked, with the job that it left and the tables that there were then."""
 
     launch: Launch
     job: dict[str, Any]
+    graph: bytes
+    tables: dict[str, bigquery.Table]
     cloud: LocalCloud
 
 
@@ -70,7 +81,12 @@ def launched(cloud: LocalCloud, parameters: dict[str, str]) -> Launched:
     job_object = f"{cloud.temp_location}/template_launches/1/job_object"
     result = launch(cloud, parameters, job_object)
     assert result.code == cli.OK, result.stderr
-    return Launched(result, json.loads(_content(job_object)), cloud)
+    job = json.loads(_content(job_object))
+    graph = _content(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"])
+    client = bigquery_client(cloud.project)
+    tables = {t.table_id: client.get_table(t.reference) for t in client.list_tables(_DATASET)}
+    client.close()
+    return Launched(result, job, graph, tables, cloud)
 
 
 def test_it_returns_without_waiting_and_says_so(launched: Launched) -> None:
@@ -91,10 +107,8 @@ def test_the_job_runs_the_image_of_the_launch(launched: Launched) -> None:
 
 
 def test_the_staged_graph_is_whole(launched: Launched) -> None:
-    options = launched.job["environment"]["sdkPipelineOptions"]["options"]
-    graph = _content(options["pipelineUrl"])
-    assert hashlib.sha256(graph).hexdigest() == _only(launched.job, "pipelineProtoHash")
-    pipeline = beam_runner_api_pb2.Pipeline.FromString(graph)
+    assert hashlib.sha256(launched.graph).hexdigest() == _only(launched.job, "pipelineProtoHash")
+    pipeline = beam_runner_api_pb2.Pipeline.FromString(launched.graph)
     components = pipeline.components
     steps = {t.unique_name for t in components.transforms.values()}
     assert {"ReadFromBigQuery", "Score", "WriteScored", "WriteRejects", "Publish"} <= steps
@@ -129,8 +143,7 @@ def test_workers_find_the_model_where_the_launch_has_put_it(launched: Launched) 
 
 
 def test_nothing_is_scored_at_launch(launched: Launched) -> None:
-    client = bigquery_client(launched.cloud.project)
-    tables = {t.table_id: client.get_table(t.reference) for t in client.list_tables(_DATASET)}
+    tables = launched.tables
     made = sorted(name for name in tables if "launched" in name)
     assert [name.rpartition("_")[0] for name in made] == [
         "p__rejects_run_launched",
@@ -138,11 +151,38 @@ def test_nothing_is_scored_at_launch(launched: Launched) -> None:
     ]
     assert all(tables[name].expires is not None and tables[name].num_rows == 0 for name in made)
     assert tables.keys() - set(made) == {"t"}
+
+
+def test_processes_that_have_the_staged_graph_alone_score_and_publish(
+    launched: Launched, tmp_path: Path
+) -> None:
+    graph = tmp_path / "pipeline.pb"
+    graph.write_bytes(launched.graph)
+
+    finished = subprocess.run(
+        [sys.executable, str(Path(staged_graph.__file__)), str(graph), sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=_JOB_S,
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    client = bigquery_client(launched.cloud.project)
+    scored = pq.read_table(export_table(client, f"{_DATASET}.p", tmp_path))
+    runs = pq.read_table(export_table(client, f"{_DATASET}.p__runs", tmp_path))
     client.close()
+    pairs = zip(scored["id"].to_pylist(), scored["y"].to_pylist(), strict=True)
+    assert sorted(pairs) == [(i, float(i)) for i in range(100)]
+    assert set(scored["run_id"].to_pylist()) == {"launched"}
+    assert sorted(runs["state"].to_pylist()) == ["published", "scored"]
 
 
 def test_it_fits_the_launchers_machine(launched: Launched) -> None:
-    assert launched.launch.memory_bytes < _MEMORY_BYTES
+    # Less would not be a launch, with TensorFlow and Beam in it.
+    assert 200_000_000 < launched.launch.memory_bytes < _MEMORY_BYTES
     assert launched.launch.cpu_s < _CPU_S
 
 
@@ -162,7 +202,7 @@ def test_bad_parameters_end_with_one_sentence(
 ) -> None:
     job_object = f"{cloud.temp_location}/template_launches/{'_'.join(changes)}/job_object"
 
-    result = launch(cloud, {**parameters, **changes}, job_object)
+    result = launch(cloud, {**parameters, "run_id": "", **changes}, job_object)
 
     assert result.code == cli.USAGE, result.stderr
     assert message in result.stderr

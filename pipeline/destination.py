@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from options.config import Config
 from options.names import TableName
 from pipeline.errors import PlanError
-from pipeline.services import PATIENT_RETRY, explained
+from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S, explained
 from pipeline.table_layout import check_partition, existing_layout, new_layout, table_layout
 from scoring.portable import loaded_field
 from scoring.schema import Field
@@ -209,10 +209,10 @@ def _find_table(client: bigquery.Client, name: TableName, flag: str) -> bigquery
         missing=f"There is no dataset {dataset} for {flag}. Create it first: "
         f"bq mk --dataset {name.project}:{name.dataset}",
     ):
-        client.get_dataset(dataset, retry=PATIENT_RETRY)
+        client.get_dataset(dataset, retry=PATIENT_RETRY, timeout=PATIENT_TIMEOUT_S)
     with explained(f"looking at table {name}", missing=""):
         try:
-            return client.get_table(str(name), retry=PATIENT_RETRY)
+            return client.get_table(str(name), retry=PATIENT_RETRY, timeout=PATIENT_TIMEOUT_S)
         except NotFound:
             return None
 

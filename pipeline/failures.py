@@ -21,9 +21,10 @@ _BIGQUERY_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException)
 
 def reason_of(error: Exception) -> str:
     """Why Beam says that the pipeline failed, in one line without a full stop."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    reason = _REASON.fullmatch(lines[-1]) if lines else None
-    return (reason[1] if reason else repr(error)).removesuffix(".")
+    matches = (_REASON.fullmatch(line.strip()) for line in reversed(str(error).splitlines()))
+    # The errors of gRPC end in a line with a bracket alone.
+    telling = (m[1] for m in matches if m and any(c.isalnum() for c in m[1]))
+    return next(telling, repr(error)).removesuffix(".")
 
 
 def failed_run(client: bigquery.Client, publication: Publication, reason: str) -> Exception:

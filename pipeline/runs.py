@@ -6,7 +6,7 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from pipeline.services import PATIENT_RETRY
+from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S
 from transforms.accounts import REJECT_LIMIT
 from transforms.publication import Publication
 from transforms.publishing_jobs import RUN_TABLE_DAYS
@@ -33,7 +33,8 @@ def run_rows(
     ]
     config = bigquery.QueryJobConfig(query_parameters=parameters)
     try:
-        rows = client.query(sql, config, retry=PATIENT_RETRY).result(retry=PATIENT_RETRY)
+        job = client.query(sql, config, retry=PATIENT_RETRY, timeout=PATIENT_TIMEOUT_S)
+        rows = job.result(retry=PATIENT_RETRY)
         return [dict(row) for row in rows]
     except NotFound:
         return []

@@ -24,6 +24,8 @@ _PATIENCE_S = 20.0
 # Colours and the like, and all control characters but tabs and line ends.
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f]")
 PATIENT_RETRY = DEFAULT_RETRY.with_timeout(_PATIENCE_S)
+# How long one of these calls may go unanswered; a large dry run takes some seconds.
+PATIENT_TIMEOUT_S = 60.0
 # What reading and writing on Cloud Storage through Beam can raise.
 STORAGE_ERRORS = (OSError, GoogleAPIError, GoogleAuthError)
 

@@ -9,7 +9,7 @@ from google.cloud import bigquery
 from options.config import Config
 from pipeline.errors import PlanError
 from pipeline.files import read_text
-from pipeline.services import PATIENT_RETRY, explained, said
+from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S, explained, said
 from scoring.batch import ScoringSpec
 from scoring.schema import Field
 from transforms.read import EXPORT
@@ -49,7 +49,7 @@ def describe_source(client: bigquery.Client, config: Config) -> SourceInfo:
         f"reading table {name}",
         missing=f"There is no table {name}. Check --input_table, and --project if it names none.",
     ):
-        table = client.get_table(str(name), retry=PATIENT_RETRY)
+        table = client.get_table(str(name), retry=PATIENT_RETRY, timeout=PATIENT_TIMEOUT_S)
     _check_filter(table, config)
     is_query = not _is_read_as_it_is(table, config)
     if is_query and config.snapshot_time is not None and table.table_type not in _READABLE_TYPES:
@@ -137,7 +137,7 @@ def _describe_query(client: bigquery.Client, sql: str, flag: str) -> SourceInfo:
     config = bigquery.QueryJobConfig(dry_run=True)
     with explained("the query", missing="", cure=f"Check {flag}."):
         try:
-            job = client.query(sql, config, retry=PATIENT_RETRY)
+            job = client.query(sql, config, retry=PATIENT_RETRY, timeout=PATIENT_TIMEOUT_S)
         except NotFound as e:
             raise PlanError(f"The query cannot be run: {said(e)}. Check {flag}.") from e
     statement = job.statement_type

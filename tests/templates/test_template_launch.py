@@ -133,13 +133,10 @@ def _values(node: Any, name: str) -> Any:
 
 
 def test_workers_find_the_model_where_the_launch_has_put_it(launched: Launched) -> None:
-    (folder,) = {
-        str(Path(m.path).parent).replace("gs:/", "gs://")
-        for m in FileSystems.match([f"{launched.cloud.temp_location}/models/**"])[0].metadata_list
-        if m.path.endswith("/saved_model.pb")
-    }
     digest = launched.launch.stdout.partition("model digest")[2].split()[0]
-    assert folder.endswith(f"/models/{digest}")
+    folder = f"{launched.cloud.temp_location}/models/{digest}/"
+    staged = FileSystems.match([f"{folder}**"])[0].metadata_list
+    assert f"{folder}saved_model.pb" in {file.path for file in staged}
 
 
 def test_nothing_is_scored_at_launch(launched: Launched) -> None:

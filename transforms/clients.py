@@ -83,6 +83,7 @@ def _bounded_session_class() -> Any:
         """Waits for an answer no longer than CALL_TIMEOUT_S, if the call does not say how long."""
 
         def request(self, *arguments: Any, timeout: Any = None, **keywords: Any) -> Any:
+            """Makes the request; what the client's retries leave out becomes what they take."""
             bound = CALL_TIMEOUT_S if timeout is None else timeout
             response = super().request(*arguments, timeout=bound, **keywords)
             if response.status_code == _FORBIDDEN and _is_passing(response.content):

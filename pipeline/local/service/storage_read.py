@@ -37,6 +37,7 @@ class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
     sessions: Sessions
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a call; None for one that is not of this service."""
         method = handler_call_details.method
         if method == f"{_SERVICE}/CreateReadSession":
             return grpc.unary_unary_rpc_method_handler(self._create_read_session)

@@ -1,10 +1,10 @@
-"""`bulkscore inspect`: what a model takes and gives, without loading it."""
+"""`bulkscore inspect`: what a model takes and gives, and whether it can be called here."""
 
 import json
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tabulate import tabulate
 from options.inspection import Inspection
 from options.names import check_column
 from pipeline.model import model_folder
+from pipeline.trial import TrialProcess, trial_process
 from scoring.errors import ModelError
 from scoring.graph_file import ModelFormat, check_files, model_format, read_graph
 from scoring.handle import digest_folder
@@ -31,7 +32,7 @@ _MAX_LISTED_FILES = 20
 
 @dataclass(frozen=True)
 class InspectedModel:
-    """What is known of a model before it is loaded.
+    """What is known of a model.
 
     Attributes:
       handle: the model as the user named it.
@@ -79,9 +80,12 @@ def inspect_model(request: Inspection) -> None:
         scored with here.
       PlanError: Cloud Storage cannot be read.
     """
-    with tempfile.TemporaryDirectory() as workspace:
+    # The process gets ready, which takes seconds, while the files are read.
+    with tempfile.TemporaryDirectory() as workspace, trial_process() as trial:
         folder = model_folder(request.model, Path(workspace))
         model = inspected(folder, request.model, request.signature)
+        if model.chosen is not None and not model.problems:
+            model = _tried(model, folder, model.chosen, trial)
     print(json.dumps(as_json(model), indent=2) if request.json else as_text(model), flush=True)
     if model.problems:
         raise ModelError("\n".join(model.problems))
@@ -108,6 +112,17 @@ def inspected(folder: Path, handle: str, signature: str | None) -> InspectedMode
         chosen=chosen,
         problems=tuple(_problems(folder, graph, info, needs)),
     )
+
+
+def _tried(
+    model: InspectedModel, folder: Path, chosen: Signature, trial: TrialProcess
+) -> InspectedModel:
+    """The same, with what keeps the model from being loaded and called on this machine."""
+    try:
+        trial.call(str(folder), model.info.tags, chosen, model.handle)
+    except ModelError as e:
+        return replace(model, problems=(str(e),))
+    return model
 
 
 def as_json(model: InspectedModel) -> dict[str, Any]:

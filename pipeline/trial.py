@@ -50,13 +50,13 @@ class Request:
 
     Attributes:
       folder, tags, signature: the model, as LoadedModel takes them.
-      spec: how its rows are scored.
+      spec: how its rows are scored; None to call it once with a row of zeros.
     """
 
     folder: str
     tags: tuple[str, ...]
     signature: Signature
-    spec: ScoringSpec
+    spec: ScoringSpec | None
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,23 @@ class TrialProcess:
           ColumnError: the columns do not fit the model.
           FetchError: an object that the rows name did not come.
         """
+        return self._report(request, _as_stream(rows), model_name)
+
+    def call(
+        self, folder: str, tags: tuple[str, ...], signature: Signature, model_name: str
+    ) -> None:
+        """Loads the model there and calls it once, with a row of zeros and empty strings.
+
+        Raises:
+          ModelError: as for `score`.  That it refuses such a row says nothing.
+        """
+        self._report(Request(folder, tags, signature, None), _NO_ROWS, model_name)
+
+    def _report(self, request: Request, rows: memoryview, model_name: str) -> TrialReport:
         doing = "before the model was loaded"
         try:
             self._link.send(request)
-            self._link.send_bytes(_as_stream(rows))
+            self._link.send_bytes(rows)
             while True:
                 answer = json.loads(self._link.recv_bytes())
                 if "report" in answer:
@@ -175,6 +188,9 @@ def _as_stream(rows: pa.RecordBatch) -> memoryview:
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_batch(rows)
     return memoryview(sink.getvalue())
+
+
+_NO_ROWS = _as_stream(pa.RecordBatch.from_pylist([], schema=pa.schema([])))
 
 
 def _signal_name(number: int) -> str:

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from scoring.callables import Trace
 from scoring.composite import Result, result_of
-from scoring.conversions import Values
+from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
 from scoring.graph_file import check_files, read_graph
 from scoring.ops import import_op_packages, op_needs
@@ -37,6 +37,7 @@ _HOPELESS = {
     r"Could not find callback with key=(\S+)": "{0} is a Python function, which no model holds",
     r"(Table) not initialized": "a lookup table of its graph was saved without what fills it",
 }
+_FED_DTYPES = frozenset({*INT_DTYPES, *FLOAT_DTYPES, "bool", "string"})
 _DAMAGE = re.compile("sstable|checksum|Read less bytes")
 # What loading says of each variable of TensorFlow 1; such variables work all the same.
 _REFERENCE_VARIABLES = "Unable to create a python object for variable"
@@ -128,6 +129,37 @@ class LoadedModel:
                     f"called on this machine: {said}."
                 )
         return None
+
+
+def call_with_zeros(model: LoadedModel) -> None:
+    """Calls the model once with zeros and empty strings.
+
+    Raises:
+      ModelError: it cannot be called at all.  That it refuses such a row says nothing.
+    """
+    feed = zeros(model.signature)
+    if feed is not None:
+        with suppress(BatchCallError):
+            model(feed)
+
+
+def zeros(signature: Signature) -> dict[str, Values] | None:
+    """Zeros and empty strings for each input: one row, or as many as the model insists on.
+
+    Free dimensions are 1, and a free rank is taken for scalars.  None for a signature without
+    inputs, or with some that are not dense.
+    """
+    inputs = signature.inputs
+    fed = [spec.encoding == "dense" and spec.dtype in _FED_DTYPES for spec in inputs]
+    if not inputs or not all(fed):
+        return None
+    rows = next((s.shape[0] for s in inputs if s.shape and s.shape[0]), 1)
+    feed: dict[str, Values] = {}
+    for spec in inputs:
+        shape = (rows, *(size or 1 for size in (spec.shape or ())[1:]))
+        dtype = numpy_dtype(spec.dtype)
+        feed[spec.name] = np.full(shape, b"" if dtype.hasobject else 0, dtype)
+    return feed
 
 
 def _call_traced(trace: Trace, model: Any, **tensors: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`bulkscore inspect`: what is told of a model, wherever it lies, without loading it."""
+"""`bulkscore inspect`: what is told of a model, wherever it lies."""
 
 import json
 import shlex

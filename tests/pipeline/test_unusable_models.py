@@ -55,8 +55,16 @@ def test_one_sentence(
     assert bench.tables() == {"t"}
 
 
-def test_a_model_that_would_crash_is_inspected(bench: Workbench, saved: Saved) -> None:
-    outcome = bench.run_as_given("inspect", f"--model={saved(aborting)}")
+def test_a_model_that_crashes_is_shown_and_then_named(bench: Workbench, saved: Saved) -> None:
+    model = saved(aborting)
+    outcome = bench.run_as_given("inspect", f"--model={model}")
 
-    assert (outcome.code, outcome.stderr) == (cli.OK, "")
+    assert outcome.code == cli.USAGE
     assert "input   x       float32  [None]\n" in outcome.stdout
+    assert "Score with it" not in outcome.stdout
+    assert outcome.stderr == (
+        f"bulkscore: Model {model} crashed the process with signal SIGABRT (6) while it was being "
+        "called with a row of zeros. Its last words: Abort_op intentional failure; the model gives "
+        "up. One of its ops breaks the TensorFlow that is installed here; export it again without "
+        "it.\n"
+    )

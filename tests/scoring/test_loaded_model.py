@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import exported_models
 import numpy as np
 import pytest
 import saved_models
@@ -12,8 +13,8 @@ from conversion_oracle import EDGES, as_python, describe
 
 from scoring.conversions import find_conversion, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
-from scoring.savedmodel import LoadedModel
-from scoring.signature import choose_signature, read_saved_model
+from scoring.savedmodel import LoadedModel, call_with_zeros, zeros
+from scoring.signature import Signature, TensorSpec, choose_signature, read_saved_model
 
 
 def _array(values: Any, dtype: str) -> np.ndarray[Any, Any]:
@@ -262,3 +263,55 @@ def test_the_rounding_to_bfloat16_is_that_of_tf_cast(column_type: str) -> None:
     converted, _ = conversion.convert(column, numpy_dtype("bfloat16"))
     cast = tf.cast(tf.constant(column.to_numpy()), tf.bfloat16).numpy()
     assert describe(as_python(converted)) == describe(as_python(cast))
+
+
+def _signature(*inputs: TensorSpec) -> Signature:
+    return Signature("s", inputs, ())
+
+
+def test_zeros_have_the_shapes_and_dtypes_of_the_inputs() -> None:
+    signature = _signature(
+        TensorSpec("a", "float16", (4, 2)),
+        TensorSpec("b", "string", (None, None, 3)),
+        TensorSpec("c", "bool", None),
+    )
+    feed = zeros(signature)
+
+    assert feed is not None
+    assert {name: (v.dtype, v.shape) for name, v in feed.items()} == {
+        "a": (np.dtype("float16"), (4, 2)),
+        "b": (np.dtype(object), (4, 1, 3)),
+        "c": (np.dtype(bool), (4,)),
+    }
+    assert set(feed["b"].flat) == {b""}
+    assert not feed["a"].any()
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [(), (TensorSpec("x", "resource", ()),), (TensorSpec("x", "int64", (None,), "sparse"),)],
+    ids=["none", "no values", "sparse"],
+)
+def test_what_has_no_zeros_is_not_called(inputs: tuple[TensorSpec, ...]) -> None:
+    assert zeros(_signature(*inputs)) is None
+
+
+def test_a_call_with_zeros_tells_a_model_that_takes_none_from_one_that_takes_nothing(
+    saved: Any,
+) -> None:
+    folder = saved(saved_models.picky_bytes)
+    refusing = LoadedModel(str(folder), *_only(folder))
+    feed = zeros(refusing.signature)
+    assert feed is not None
+    with pytest.raises(BatchCallError):
+        refusing(feed)
+    call_with_zeros(refusing)
+
+    folder = saved(exported_models.without_kernel)
+    with pytest.raises(ModelError, match="op CudnnRNN has no kernel for CPU"):
+        call_with_zeros(LoadedModel(str(folder), *_only(folder)))
+
+
+def _only(folder: Path) -> tuple[tuple[str, ...], Signature]:
+    info = read_saved_model(folder)
+    return info.tags, choose_signature(info, None)

@@ -20,8 +20,9 @@ help: ## list the targets
 demo: .venv/installed build/models ## score real source files and photographs, from nothing
 	$(BIN)/python -m demo
 
+# A file's tests stay in one process, as they share services; each process needs up to 4 GB.
 test: .venv/installed build/models ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed ## format, lint, types, layers, lock
 	$(BIN)/ruff format --check

@@ -1,1 +1,1 @@
-"""Side by side with other ways to score a table: one command each, ratios of one run."""
+"""bulkscore and other ways to score a table, side by side: `python -m benchmarks`."""

@@ -1,19 +1,26 @@
-"""Runs a program and watches its memory and CPU time, apart from those of its servers.
+"""Runs a program and watches the memory and CPU time of it and of everything that it starts.
 
 Linux only: everything comes from /proc (man 5 proc).
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _POLL_S = 0.02
+# A tree of many threads takes long to walk; what it costs must not be seen in the results.
+_WALK_SHARE = 0.02
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Fields of /proc/PID/stat, counted from the one after the program's name.
-_UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14
+_UTIME, _STIME, _STARTTIME = 11, 12, 19
+# Columns of /proc/PID/statm.
+_RESIDENT, _SHARED = 1, 2
 _LOG_LINES = 20
 
 
@@ -23,14 +30,14 @@ class ProgramFailedError(Exception):
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run of a program took.
+    """What one run of a program took, with all processes that it started.
 
     Attributes:
       wall_s: from its start to its end.
-      cpu_s: user and system time of the process itself.
-      peak_bytes: largest resident memory of the process itself.
-      servers_cpu_s: the same of the children that it started and waited for.
-      servers_peak_bytes: sum of the children's peaks.
+      cpu_s: user and system time.
+      peak_bytes: largest resident memory at a time; memory that processes share counts once.
+      servers_cpu_s: user and system time of the servers during the run.
+      servers_peak_bytes: sum of the servers' own largest resident memories since their start.
     """
 
     wall_s: float
@@ -40,64 +47,151 @@ class Usage:
     servers_peak_bytes: int
 
 
-def run_watched(command: Sequence[str], log: Path) -> Usage:
+def run_watched(
+    command: Sequence[str],
+    log: Path,
+    *,
+    servers: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+    limit_s: float = 7200.0,
+) -> Usage:
     """Runs a program to its end; what it prints goes to the file `log`.
 
+    Processes that it leaves behind are killed.
+
+    Args:
+      command: the program and its arguments.
+      log: a file.
+      servers: process ids of servers that work for it and that it has not started.
+      environment: the program's; by default this process's.
+      limit_s: a program that runs longer is killed.
+
     Raises:
-      ProgramFailedError: its exit code is not 0.
+      ProgramFailedError: its exit code is not 0, or it ran too long.
     """
+    servers_before_s = sum(_cpu_s(server) for server in servers)
     started = time.perf_counter()
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,  # noqa: S603
-    ):
-        try:
-            peaks = _watch(process.pid)
-            wall_s = time.perf_counter() - started
-            # It has ended but is still listed, with its final times, until it is waited for.
-            cpu_s, servers_cpu_s = _cpu_seconds(process.pid)
-        except BaseException:
-            process.terminate()
-            raise
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
+    tree = _Tree(process.pid)
+    try:
+        _watch(tree, started + limit_s)
+        wall_s = time.perf_counter() - started
+    finally:
+        tree.kill()
         code = process.wait()
     if code != 0:
-        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        text = "\n  ".join(lines)
-        raise ProgramFailedError(f"{' '.join(command)}\nended with exit code {code}:\n  {text}")
-    peak = peaks.pop(process.pid, 0)
-    return Usage(wall_s, cpu_s, peak, servers_cpu_s, sum(peaks.values()))
+        raise ProgramFailedError(_failure(command, code, log))
+    return Usage(
+        wall_s,
+        sum(tree.cpu_s.values()),
+        tree.peak_bytes,
+        sum(_cpu_s(server) for server in servers) - servers_before_s,
+        sum(_peak_bytes(server) for server in servers),
+    )
 
 
-def _watch(pid: int) -> dict[int, int]:
-    """Waits for the end of a process; returns its and its children's peaks of memory, by pid."""
-    peaks: dict[int, int] = {}
+def children(pid: int) -> Iterator[int]:
+    """The processes that the threads of a process have started and that have not ended."""
+    for thread in _listed(f"/proc/{pid}/task"):
+        for child in _read(f"/proc/{pid}/task/{thread}/children").split():
+            yield int(child)
+
+
+@dataclass
+class _Tree:
+    """A process and its descendants, each known by its id and the time of its start.
+
+    A process that its parent has left behind stays in the tree.
+    """
+
+    root: int
+    peak_bytes: int = 0
+    cpu_s: dict[tuple[int, int], float] = field(default_factory=dict)
+    _known: dict[int, int] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Takes notice of new processes, and of everyone's memory and CPU time."""
+        self._find_new()
+        private_bytes, shared_bytes = 0, 0
+        for pid, start in list(self._known.items()):
+            stat = _stat(pid)
+            if not stat or int(stat[_STARTTIME]) != start:
+                del self._known[pid]
+                continue
+            self.cpu_s[pid, start] = (int(stat[_UTIME]) + int(stat[_STIME])) / _TICKS_PER_S
+            memory = [int(n) * _PAGE_BYTES for n in _read(f"/proc/{pid}/statm").split()]
+            if memory:
+                private_bytes += memory[_RESIDENT] - memory[_SHARED]
+                shared_bytes = max(shared_bytes, memory[_SHARED])
+        # The kernel's own record of the first process misses no moment.
+        alone = _peak_bytes(self.root)
+        self.peak_bytes = max(self.peak_bytes, private_bytes + shared_bytes, alone)
+
+    def kill(self) -> None:
+        """Ends what still runs."""
+        self._find_new()
+        for pid, start in self._known.items():
+            stat = _stat(pid)
+            if stat and int(stat[_STARTTIME]) == start:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _find_new(self) -> None:
+        pending = [self.root, *self._known]
+        seen: set[int] = set()
+        while pending:
+            pid = pending.pop()
+            if pid in seen:
+                continue
+            seen.add(pid)
+            stat = _stat(pid)
+            if stat:
+                self._known.setdefault(pid, int(stat[_STARTTIME]))
+                pending += children(pid)
+
+
+def _watch(tree: _Tree, deadline: float) -> None:
+    """Waits for the end of the tree's first process, or until the deadline."""
     flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
-    while os.waitid(os.P_PID, pid, flags) is None:
-        for member in (pid, *_children(pid)):
-            peak = _peak_bytes(member)
-            if peak is not None:
-                # Not the maximum: until it execs, a child has its parent's memory.
-                peaks[member] = peak
-        time.sleep(_POLL_S)
-    return peaks
+    while os.waitid(os.P_PID, tree.root, flags) is None and time.perf_counter() < deadline:
+        began = time.thread_time()
+        tree.look()
+        time.sleep(max(_POLL_S, (time.thread_time() - began) / _WALK_SHARE))
+    # It is still listed, with its final times, until it is waited for.
+    tree.look()
 
 
-def _children(pid: int) -> list[int]:
-    """The children that the main thread started, which is where servers come from."""
-    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+def _failure(command: Sequence[str], code: int, log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    text = "\n  ".join(lines)
+    killed = " (killed: out of memory or time)" if code == -signal.SIGKILL else ""
+    return f"{' '.join(command)}\nended with exit code {code}{killed}:\n  {text}"
 
 
-def _peak_bytes(pid: int) -> int | None:
+def _peak_bytes(pid: int) -> int:
     for line in _read(f"/proc/{pid}/status").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    return None
+    return 0
 
 
-def _cpu_seconds(pid: int) -> tuple[float, float]:
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    ticks = [int(fields[i]) for i in (_UTIME, _STIME, _CUTIME, _CSTIME)]
-    return sum(ticks[:2]) / _TICKS_PER_S, sum(ticks[2:]) / _TICKS_PER_S
+def _cpu_s(pid: int) -> float:
+    stat = _stat(pid)
+    return (int(stat[_UTIME]) + int(stat[_STIME])) / _TICKS_PER_S if stat else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)  # noqa: PTH208
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _read(path: str) -> str:

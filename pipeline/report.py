@@ -143,7 +143,7 @@ def result_text(run: Mapping[str, Any], counters: Mapping[str, int], elapsed_s: 
     rows = [
         *_count_rows(run),
         *([("objects fetched", f"{objects:,}, {megabytes:,.1f} MB")] if objects else []),
-        ("pipeline time", f"{elapsed_s:.1f} s"),
+        ("pipeline time", f"{elapsed_s:.2f} s"),
         ("rows per second", f"{run['rows_read'] / elapsed_s:,.0f}"),
         *(
             (f"time {label}", f"{counters[name] / 1e6:.2f} s")

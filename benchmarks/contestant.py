@@ -1,0 +1,120 @@
+"""All contestants: what they are, how they are started, and with which settings."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contestants import ours
+from benchmarks.task import Report, Task
+from benchmarks.workload import Workload
+
+PEERS = Path("build/peers")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to score a table.
+
+    Attributes:
+      name: as it is chosen on the command line.
+      title: for tables.
+      settings: what was chosen for it where it leaves a choice.
+      command: the command line for a task.
+      report: its answer, from the task and what the program printed.
+      fits: whether it can score a workload.
+      needs_services: whether it works on the tables of the embedded services.
+      has_result: whether it scores the rows at all.
+      usual_rows: of larger tables it gets so many rows only, because it takes long.
+      peer: its environment below PEERS, if it has one of its own.
+    """
+
+    name: str
+    title: str
+    settings: str
+    command: Callable[[Task, Workload], list[str]]
+    fits: Callable[[Workload], bool]
+    report: Callable[[Task, str], Report] = lambda task, _: Report.read(task.report)
+    needs_services: bool = True
+    has_result: bool = True
+    usual_rows: int | None = None
+    peer: str | None = None
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its environment is there."""
+        return self.peer is None or _python(self.peer).exists()
+
+
+def _ours_command(task: Task, workload: Workload) -> list[str]:
+    return ours.command(task, is_local=workload.is_local)
+
+
+def _program(module: str, *arguments: str) -> Callable[[Task, Workload], list[str]]:
+    """A module run by this interpreter."""
+    return _run_by(Path(sys.executable), module, *arguments)
+
+
+def _run_by(python: Path, module: str, *arguments: str) -> Callable[[Task, Workload], list[str]]:
+    def command(task: Task, _: Workload) -> list[str]:
+        return [str(python), "-m", f"benchmarks.{module}", *arguments, str(task.write())]
+
+    return command
+
+
+def _python(peer: str) -> Path:
+    return PEERS / peer / "bin" / "python"
+
+
+def _any(_: Workload) -> bool:
+    return True
+
+
+def _with_services(workload: Workload) -> bool:
+    return not workload.is_local
+
+
+CONTESTANTS = {
+    c.name: c
+    for c in (
+        Contestant(
+            "ours",
+            "bulkscore",
+            "`bulkscore score` with its defaults",
+            _ours_command,
+            _any,
+            report=lambda _, printed: ours.report(printed),
+        ),
+        Contestant(
+            "script",
+            "plain script",
+            "reads ahead in a thread, uncompressed pages, uncompressed Parquet written meanwhile",
+            _program("contestants.script"),
+            _with_services,
+        ),
+        Contestant(
+            "bare",
+            "bare TensorFlow",
+            "arrays in memory, numbers as float32 already; nothing read or written",
+            _program("contestants.bare"),
+            _with_services,
+            needs_services=False,
+        ),
+        Contestant(
+            "stock_direct",
+            "stock Beam, DIRECT_READ",
+            "FnApiRunner, one worker, pages as Arrow, 10,000 rows a batch, JSON file loads",
+            _program("contestants.stock", "DIRECT_READ"),
+            _with_services,
+            usual_rows=200_000,
+        ),
+        Contestant(
+            "stock_export",
+            "stock Beam, EXPORT",
+            "FnApiRunner, one worker, Avro files, 10,000 rows a batch, JSON file loads",
+            _program("contestants.stock", "EXPORT"),
+            _with_services,
+            usual_rows=200_000,
+        ),
+    )
+}

@@ -1,0 +1,6 @@
+"""All workloads by name; each family is a module of its own."""
+
+from benchmarks.workload import Workload
+from benchmarks.workloads import tabular
+
+WORKLOADS: dict[str, Workload] = {w.name: w for w in (*tabular.WORKLOADS,)}

@@ -26,13 +26,15 @@ def build(root: beam.Pipeline, plan: Plan) -> beam.PCollection[RunCounts]:
     written = outcome.written | "WriteScored" >> WriteToBigQuery(
         publication.run_table,
         publication.run_table_fields,
-        write_disposition="WRITE_TRUNCATE",
-        layout={**publication.run_table_layout, **publication.load_encryption},
+        project=publication.project,
+        job_prefix=publication.load_job_prefix("scored"),
+        kms_key=publication.output_properties.kms_key,
     )
     rejected = outcome.rejected | "WriteRejects" >> WriteToBigQuery(
         publication.rejects_run_table,
         publication.reject_fields,
-        write_disposition="WRITE_TRUNCATE",
-        layout={**publication.rejects_run_table_layout, **publication.load_encryption},
+        project=publication.project,
+        job_prefix=publication.load_job_prefix("rejects"),
+        kms_key=publication.output_properties.kms_key,
     )
     return root | "Publish" >> Publish(publication, rows, outcome, written, rejected)

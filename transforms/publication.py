@@ -106,11 +106,9 @@ class Publication:
         """The same for the run's rejects, which are always copied."""
         return _copied(json.loads(self.rejects_layout))
 
-    @property
-    def load_encryption(self) -> dict[str, Any]:
-        """What a load job says of its table's key, as in the REST API; nothing of Google's own."""
-        key = self.output_properties.kms_key
-        return {"destinationEncryptionConfiguration": {"kmsKeyName": key}} if key else {}
+    def load_job_prefix(self, rows: str) -> str:
+        """How the ids of the jobs begin that load this attempt's `rows`, scored or rejects."""
+        return f"{job_prefix(self.run_id, self.output_table)}_load_{rows}_{self.attempt}"
 
     @property
     def is_copied(self) -> bool:
@@ -134,8 +132,4 @@ def _copied(layout: dict[str, Any]) -> dict[str, Any]:
         kept["timePartitioning"] = {
             k: v for k, v in kept["timePartitioning"].items() if k in ("type", "field")
         }
-    if "rangePartitioning" in kept:
-        # BigQuery answers with texts, which Beam's client does not take.
-        bounds = {k: int(v) for k, v in kept["rangePartitioning"]["range"].items()}
-        kept["rangePartitioning"] = {**kept["rangePartitioning"], "range": bounds}
     return kept

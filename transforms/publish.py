@@ -14,6 +14,7 @@ from transforms.publication import Publication
 from transforms.publishing_jobs import load_columns
 from transforms.run_record import scored_row
 from transforms.score import CLOCK, ScoredRows
+from transforms.write import LoadJob
 
 
 class Publish(beam.PTransform):
@@ -54,10 +55,9 @@ class Publish(beam.PTransform):
             SumCalls()
         ).with_output_types(tuple[int, CallTally])
         # As side inputs the job ids are complete only when the load jobs have succeeded.
-        loaded = [
-            beam.pvalue.AsList(jobs)
+        loads = [
+            beam.pvalue.AsList(write.destination_load_jobid_pairs)
             for write in (self._written, self._rejected)
-            for jobs in (write.destination_load_jobid_pairs, write.destination_copy_jobid_pairs)
         ]
         return (
             root
@@ -67,7 +67,7 @@ class Publish(beam.PTransform):
                 _PublishOrRefuse(),
                 beam.pvalue.AsDict(counts),
                 beam.pvalue.AsDict(calls),
-                *loaded,
+                *loads,
             )
         )
 
@@ -92,12 +92,12 @@ class _PublishOrRefuse(beam.DoFn):
         publication: Publication,
         rows: dict[str, int],
         calls: dict[int, CallTally],
-        loads: list[Any],
-        *_loaded: list[Any],
+        scored_loads: list[tuple[str, LoadJob]],
+        _reject_loads: list[tuple[str, LoadJob]],
     ) -> Iterable[RunCounts]:
         counts = run_counts(rows)
         client = bigquery_client(publication.project)
-        loaded = load_columns(client, loads)
+        loaded = load_columns(client, [job for _, job in scored_loads])
         scored = scored_row(publication, counts, call_statistics(calls), loaded, CLOCK.now())
         complete_run(client, publication, scored)
         yield counts

@@ -12,6 +12,7 @@ from scoring.schema import Field
 from transforms.publication import Publication, job_prefix
 from transforms.run_jobs import RunJobs
 from transforms.run_record import FAILED, REFUSED, RUNS_FIELDS, SCORED, Row
+from transforms.write import LoadJob
 
 # A run table that was not published is kept this long, for inspection and to be resumed.
 RUN_TABLE_DAYS = 7
@@ -117,15 +118,9 @@ def record(jobs: RunJobs, publication: Publication, row: Row) -> None:
     jobs.run(step, partial(_load, jobs, row, publication.runs_table, config))
 
 
-def load_columns(client: bigquery.Client, jobs: Iterable[tuple[Any, Any]]) -> Mapping[str, int]:
-    """What the runs table says of load jobs.
-
-    Args:
-      jobs: pairs of a destination and a job's reference, as WriteResult has them.
-    """
-    found: list[Any] = [
-        client.get_job(job.jobId, project=job.projectId, location=job.location) for _, job in jobs
-    ]
+def load_columns(client: bigquery.Client, jobs: Iterable[LoadJob]) -> Mapping[str, int]:
+    """What the runs table says of load jobs."""
+    found: list[Any] = [client.get_job(j.job_id, location=j.location) for j in jobs]
     return {
         "load_ms": round(sum((j.ended - j.started).total_seconds() for j in found) * 1000),
         "loaded_bytes": sum(j.input_file_bytes or 0 for j in found),

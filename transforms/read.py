@@ -21,7 +21,12 @@ from google.cloud.bigquery_storage_v1 import types
 
 from scoring import metrics
 from scoring.schema import Field, arrow_schema
-from transforms.clients import bigquery_client, bigquery_read_client, job_once
+from transforms.clients import (
+    bigquery_client,
+    bigquery_read_client,
+    job_once,
+    retry_rate_limits_in_beam,
+)
 from transforms.record_batches import use_record_batch_coder
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
@@ -33,6 +38,7 @@ EXPORT = "EXPORT"
 _EXPORT_BATCH_ROWS = 10_000
 
 use_record_batch_coder()
+retry_rate_limits_in_beam()
 
 
 @dataclass(frozen=True)

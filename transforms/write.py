@@ -1,45 +1,43 @@
-"""WriteToBigQuery: Beam's file loads, from Arrow record batches through Parquet files.
+"""WriteToBigQuery: Arrow record batches into a table through Parquet files and load jobs.
 
-Beam writes a JSON line for every row.  Here the step that writes the files is replaced;
-grouping them into load jobs, their ids, retries and waiting stay Beam's.
+Beam's own file loads serve several tables and streaming: two writes of it were 90 of this
+pipeline's 139 steps, most of its fixed time. Its load jobs have random names; those here have
+names that a worker which takes over finds again.
 """
 
-import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp import bigquery as beam_bigquery
-from apache_beam.io.gcp import bigquery_tools
-from apache_beam.io.gcp.bigquery_file_loads import BigQueryBatchFileLoads
-from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import GoogleCloudOptions
-from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.decorators import no_annotations
-from apache_beam.utils.windowed_value import WindowedValue
-from google.api_core import exceptions
-from google.cloud.storage.exceptions import InvalidResponse
+from google.cloud import bigquery
 
-from scoring import metrics
 from scoring.schema import Field
-from transforms.clients import retry_rate_limits_in_beam
+from transforms.clients import bigquery_client
+from transforms.parquet_files import FileSize, WriteParquet
+from transforms.run_jobs import RunJobs
 
-_PARQUET = "PARQUET"
-# Row groups of this size compress well and are read in parallel; the writer holds one.
-_ROW_GROUP_BYTES = 32 * 2**20
+# Limits of a load job ("Quotas and limits", "Load jobs"): source URIs and, for all formats, bytes.
+_MAX_JOB_FILES = 10_000
+_MAX_JOB_BYTES = 15 * 2**40
 
-retry_rate_limits_in_beam()
+
+class LoadJob(NamedTuple):
+    """Where a load job is found."""
+
+    job_id: str
+    location: str
 
 
 class WriteToBigQuery(beam_bigquery.WriteToBigQuery):
-    """Loads record batches into one table, creating it if needed.
+    """Appends record batches to a table that exists, each row once however often it is retried.
 
-    Gives Beam's WriteResult; its job ids are there once the jobs have succeeded.
+    Gives Beam's WriteResult; its pairs (table, LoadJob) are there once the jobs have succeeded.
     """
 
     def __init__(
@@ -47,144 +45,110 @@ class WriteToBigQuery(beam_bigquery.WriteToBigQuery):
         table: str,
         fields: tuple[Field, ...],
         *,
-        write_disposition: str,
-        layout: Mapping[str, Any] | None = None,
+        project: str,
+        job_prefix: str,
+        kms_key: str | None = None,
     ) -> None:
         """Describes the write.
 
         Args:
-          table: `project.dataset.table`.
+          table: `project.dataset.table`, filled by nothing else.
           fields: the table's columns; a batch may lack NULLABLE ones.
-          write_disposition: WRITE_TRUNCATE, WRITE_APPEND or WRITE_EMPTY.
-          layout: `timePartitioning`, `rangePartitioning`, `clustering` of a new table, as in
-            the REST API's load configuration.
+          project: runs the load jobs.
+          job_prefix: how their ids begin, and those of no other write.
+          kms_key: resource name of the table's Cloud KMS key.
         """
-        project, dataset, name = table.rsplit(".", 2)
         super().__init__(
-            table=f"{project}:{dataset}.{name}",
+            table=table.replace(".", ":", 1),
             schema={"fields": [f.to_api() for f in fields]},
             method=self.Method.FILE_LOADS,
-            write_disposition=write_disposition,
-            temp_file_format=_PARQUET,
-            # Without it a list is loaded as RECORD<list RECORD<item>>.
-            additional_bq_parameters={
-                "parquetOptions": {"enableListInference": True},
-                **(layout or {}),
-            },
+            create_disposition="CREATE_NEVER",
+            write_disposition="WRITE_APPEND",
         )
+        self._load = _LoadFiles(table, fields, project, job_prefix, kms_key)
+        self._name = table.rpartition(".")[2]
 
     # Beam would take the result's annotation for a type of elements.
     @no_annotations
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam_bigquery.WriteResult:
-        output = batches | ParquetFileLoads(
-            destination=self.table_reference,
-            schema=self.schema,
-            project=batches.pipeline.options.view_as(GoogleCloudOptions).project,
-            create_disposition=self.create_disposition,
-            write_disposition=self.write_disposition,
-            temp_file_format=_PARQUET,
-            additional_bq_parameters=self.additional_bq_parameters,
+        cloud = batches.pipeline.options.view_as(GoogleCloudOptions)
+        folder = FileSystems.join(cloud.temp_location, "bulkscore", self._name)
+        files = batches | "WriteParquet" >> beam.ParDo(WriteParquet(folder)).with_output_types(
+            FileSize
+        )
+        jobs = (
+            files
+            | "AllFiles" >> beam.GroupBy(_together)
+            | "LoadFiles" >> beam.ParDo(self._load).with_output_types(tuple[str, LoadJob])
         )
         return beam_bigquery.WriteResult(
             method=self.Method.FILE_LOADS,
-            destination_load_jobid_pairs=output[BigQueryBatchFileLoads.DESTINATION_JOBID_PAIRS],
-            destination_file_pairs=output[BigQueryBatchFileLoads.DESTINATION_FILE_PAIRS],
-            destination_copy_jobid_pairs=output[
-                BigQueryBatchFileLoads.DESTINATION_COPY_JOBID_PAIRS
-            ],
+            destination_load_jobid_pairs=jobs,
+            destination_file_pairs=files,
         )
 
 
-class ParquetFileLoads(BigQueryBatchFileLoads):
-    """Beam's file loads with the files written as Parquet, one a bundle."""
+class _LoadFiles(beam.DoFn):
+    """Loads files by as few jobs as their limits allow; emits (table, LoadJob) for each."""
 
-    def _write_files(
-        self, destination_data_kv_pc: beam.PCollection[Any], file_prefix_pcv: Any
-    ) -> beam.PCollection[tuple[str, tuple[str, int]]]:
-        return destination_data_kv_pc | "WriteParquet" >> beam.ParDo(
-            _WriteParquet(), file_prefix_pcv
+    def __init__(
+        self,
+        table: str,
+        fields: tuple[Field, ...],
+        project: str,
+        job_prefix: str,
+        kms_key: str | None,
+    ) -> None:
+        self._table = table
+        self._fields = fields
+        self._project = project
+        self._job_prefix = job_prefix
+        self._kms_key = kms_key
+
+    def process(self, files: tuple[None, Iterable[FileSize]]) -> Iterator[tuple[str, LoadJob]]:
+        client = bigquery_client(self._project)
+        location = str(client.get_table(self._table).location)
+        jobs = RunJobs(client, self._job_prefix, location)
+        # In an order of its own, so that the same files make the same jobs.
+        for number, paths in enumerate(_portions(sorted(files[1])), start=1):
+            start = partial(self._start, client, location, paths)
+            yield self._table, LoadJob(jobs.run(str(number), start).job_id, location)
+
+    def _start(
+        self, client: bigquery.Client, location: str, paths: list[str], job_id: str
+    ) -> bigquery.LoadJob:
+        parquet: Any = cast(Any, bigquery).ParquetOptions()
+        # Without it a list is loaded as RECORD<list RECORD<item>>.
+        parquet.enable_list_inference = True
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            schema=[bigquery.SchemaField.from_api_repr(f.to_api()) for f in self._fields],
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+            parquet_options=parquet,
         )
-
-
-class _WriteParquet(beam.DoFn):
-    """Writes the bundle's record batches to one file; emits (table, (path, bytes))."""
-
-    def setup(self) -> None:
-        self._write_us = Metrics.counter(metrics.NAMESPACE, metrics.WRITE_US)
-        self._file_bytes = Metrics.counter(metrics.NAMESPACE, metrics.FILE_BYTES)
-
-    def start_bundle(self) -> None:
-        self._file: _ParquetFile | None = None
-        self._destination = ""
-
-    def process(self, element: tuple[Any, pa.RecordBatch], file_prefix: str) -> None:
-        started = time.perf_counter()
-        destination, batch = element
-        if self._file is None:
-            self._destination = bigquery_tools.get_hashable_destination(destination)
-            self._file = _ParquetFile(
-                FileSystems.join(file_prefix, f"{uuid.uuid4().hex}.parquet"), batch.schema
+        if self._kms_key is not None:
+            config.destination_encryption_configuration = bigquery.EncryptionConfiguration(
+                self._kms_key
             )
-        self._file.write(batch)
-        self._write_us.inc(int((time.perf_counter() - started) * 1e6))
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._file is None:
-            return
-        started = time.perf_counter()
-        size = self._file.close()
-        self._write_us.inc(int((time.perf_counter() - started) * 1e6))
-        self._file_bytes.inc(size)
-        yield GlobalWindows.windowed_value((self._destination, (self._file.path, size)))
-
-
-class _ParquetFile:
-    """A Parquet file being written, batches gathered into row groups."""
-
-    def __init__(self, path: str, schema: pa.Schema) -> None:
-        self.path = path
-        self._sink = FileSystems.create(path, "application/octet-stream", "uncompressed")
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            schema,
-            # Dictionaries pay for columns that are constant in the batch already, and cost
-            # time for numbers, which hardly repeat.
-            use_dictionary=[f.name for f in schema if pa.types.is_dictionary(f.type)],
-            write_statistics=False,
-            coerce_timestamps="us",
+        return client.load_table_from_uri(
+            paths, self._table, job_id=job_id, location=location, job_config=config
         )
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_bytes = 0
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Adds a batch."""
-        self._pending.append(batch)
-        self._pending_bytes += batch.nbytes
-        if self._pending_bytes >= _ROW_GROUP_BYTES:
-            self._flush()
-
-    def close(self) -> int:
-        """Finishes the file and returns its size in bytes."""
-        self._flush()
-        with _reason_of_the_service():
-            self._writer.close()
-            size = int(self._sink.tell())
-            self._sink.close()
-        return size
-
-    def _flush(self) -> None:
-        if self._pending:
-            rows = pa.Table.from_batches(self._pending)
-            with _reason_of_the_service():
-                self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
-        self._pending = []
-        self._pending_bytes = 0
 
 
-@contextmanager
-def _reason_of_the_service() -> Iterator[None]:
-    """Says why Cloud Storage refused an upload: its client's error has the status alone."""
-    try:
-        yield
-    except InvalidResponse as e:
-        raise cast(Any, exceptions).from_http_response(e.response) from e
+def _portions(files: Iterable[FileSize]) -> Iterator[list[str]]:
+    """The paths in portions, each as many as one load job may have."""
+    paths: list[str] = []
+    total_bytes = 0
+    for path, size in files:
+        if paths and (len(paths) == _MAX_JOB_FILES or total_bytes + size > _MAX_JOB_BYTES):
+            yield paths
+            paths, total_bytes = [], 0
+        paths.append(path)
+        total_bytes += size
+    if paths:
+        yield paths
+
+
+def _together(_file: FileSize) -> None:
+    """The key under which all files are one group."""

@@ -22,9 +22,13 @@ _STEPS = [
     "Score/Separate",
     "Score/Calls",
     "WriteScored",
-    "WriteScored/ParquetFileLoads",
+    "WriteScored/WriteParquet",
+    "WriteScored/AllFiles",
+    "WriteScored/LoadFiles",
     "WriteRejects",
-    "WriteRejects/ParquetFileLoads",
+    "WriteRejects/WriteParquet",
+    "WriteRejects/AllFiles",
+    "WriteRejects/LoadFiles",
     "Publish",
     "Publish/Read",
     "Publish/Scored",
@@ -64,7 +68,7 @@ def test_the_steps_keep_their_names(bench: Workbench, saved: Saved) -> None:
         ]
     )
     plan, _ = make_plan(parsed.config, bench.client, bench.folder, datetime.now(UTC))
-    pipeline = beam.Pipeline()
+    pipeline = beam.Pipeline(argv=["--temp_location=gs://bucket/tmp"])
     build(pipeline, plan)
     labels = _Labels()
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.schema import Field, arrow_schema
-from transforms.write import _ParquetFile
+from transforms.parquet_files import ParquetFile
 
 
 def _fields() -> st.SearchStrategy[Field]:
@@ -55,7 +55,7 @@ def test_every_type_comes_back(data: st.DataObject) -> None:
     batch = data.draw(_batches())
     with TemporaryDirectory() as folder:
         path = str(Path(folder, "rows.parquet"))
-        file = _ParquetFile(path, batch.schema)
+        file = ParquetFile(path, batch.schema)
         file.write(batch)
         file.close()
         found = pq.read_table(path)

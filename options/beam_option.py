@@ -26,6 +26,12 @@ REFUSED: dict[str, str] = {
     "create_from_snapshot": "only streaming jobs have snapshots, and bulkscore runs batch jobs",
 }
 
+# The argument that says of a switch that it is off.
+_OPPOSITES: dict[str, str] = {
+    "use_public_ips": "--no_use_public_ips",
+    "no_use_public_ips": "--use_public_ips",
+}
+
 
 def beam_argument(name: str, option: BeamOption, text: str | None) -> str | None:
     """The argument to hand to Beam, `--name=text`; None where `text` says "not given".
@@ -38,15 +44,16 @@ def beam_argument(name: str, option: BeamOption, text: str | None) -> str | None
     """
     if text is not None and not text.strip():
         return None
+    is_off = option.value == "switch" and text is not None and text.lower() == "false"
+    if is_off:
+        # How a launcher passes what is not wanted.  Beam takes no value here: off is left out, or
+        # is a switch of its own where not to say anything would leave it to the service.
+        return _OPPOSITES.get(name)
     if name in REFUSED:
         raise UsageError(f"--{name} cannot be used: {REFUSED[name]}. Drop it.")
     if option.value == "switch":
-        # Beam accepts no value here at all, and `=false` cannot be expressed for most switches.
         if text is not None and text.lower() != "true":
-            raise UsageError(
-                f"--{name}: got {text!r}, but this option of Beam is a switch. "
-                "Give it bare to turn it on, or leave it out."
-            )
+            raise UsageError(f"--{name}: got {text!r}, expected true or false.")
         return f"--{name}"
     if text is None:
         return f"--{name}"

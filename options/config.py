@@ -11,6 +11,7 @@ from options.flags import FLAGS, ReadMethod
 from options.names import TableName, check_project
 from options.rules import TABLE_FIELDS, check_rules
 from options.scoring_flags import ChannelOrder, ImageResize, InputFormat, NonFinite, OnNull
+from options.sizing_flags import Redistribute
 from options.values import value_of
 
 # The flag that asks for a Resumption instead of this.
@@ -37,6 +38,7 @@ class Config:
       partition: id of one partition; whether the output table has such ones is still to be seen.
       output_partitioning: column, and HOUR, DAY, MONTH or YEAR.
       output_labels: pairs (key, value).
+      scoring_min_ram, scoring_accelerator: as Beam's resource hints take them.
       local_tables: pairs (table, path of the file with its rows).
 
     Raises:
@@ -85,6 +87,12 @@ class Config:
     runs_table: TableName | None
     run_id: str | None
     max_rejected_fraction: float
+    redistribute: Redistribute
+    model_copies: int | None
+    tf_threads: int | None
+    scoring_min_ram: str | None
+    scoring_cpu_count: int | None
+    scoring_accelerator: str | None
     local: bool
     local_tables: tuple[tuple[TableName, str], ...]
     local_output: str | None

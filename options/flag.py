@@ -40,6 +40,8 @@ class Kind(StrEnum):
     PARTITIONING = "partitioning"
     LABELS = "labels"
     KMS_KEY = "kms_key"
+    MEMORY = "memory"
+    ACCELERATOR = "accelerator"
 
 
 LIST_KINDS = frozenset(
@@ -67,6 +69,7 @@ class Group(StrEnum):
     OUTPUTS = "Outputs"
     DESTINATION = "Destination"
     RUN = "Run"
+    WORKERS = "Workers"
     LOCAL = "Local mode"
 
 

@@ -1,6 +1,6 @@
 """The flags, each written once: parsing, help, README and template metadata derive from here.
 
-Those of scoring and of the destination have modules of their own.
+Those of scoring, of the destination and of the workers have modules of their own.
 """
 
 from typing import Literal, get_args
@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from options.destination_flags import DESTINATION_FLAGS
 from options.flag import Flag, Group, Kind
 from options.scoring_flags import SCORING_FLAGS
+from options.sizing_flags import SIZING_FLAGS
 
 ReadMethod = Literal["DIRECT_READ", "EXPORT"]
 
@@ -99,6 +100,9 @@ _RUN_FLAGS: tuple[Flag, ...] = (
         minimum=0,
         maximum=1,
     ),
+)
+
+_LOCAL_FLAGS: tuple[Flag, ...] = (
     Flag(
         "local",
         Kind.SWITCH,
@@ -124,6 +128,13 @@ _RUN_FLAGS: tuple[Flag, ...] = (
     ),
 )
 
-FLAGS = (*_SOURCE_FLAGS, *SCORING_FLAGS, *DESTINATION_FLAGS, *_RUN_FLAGS)
+FLAGS = (
+    *_SOURCE_FLAGS,
+    *SCORING_FLAGS,
+    *DESTINATION_FLAGS,
+    *_RUN_FLAGS,
+    *SIZING_FLAGS,
+    *_LOCAL_FLAGS,
+)
 
 FLAGS_BY_NAME: dict[str, Flag] = {flag.name: flag for flag in FLAGS}

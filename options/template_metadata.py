@@ -34,7 +34,16 @@ _ELSEWHERE = {
     "a local folder or .tar.gz, a gs:// folder, ": "a gs:// folder ",
     "a local or gs:// path": "a gs:// path",
 }
-_WORDS = {"id": "ID", "k": "K", "kms": "KMS", "null": "NULL", "uri": "URI"}
+_WORDS = {
+    "cpu": "CPU",
+    "id": "ID",
+    "k": "K",
+    "kms": "KMS",
+    "null": "NULL",
+    "ram": "RAM",
+    "tf": "TensorFlow",
+    "uri": "URI",
+}
 
 
 def template_flags() -> tuple[Flag, ...]:

@@ -83,4 +83,11 @@ _PATTERNS: dict[Kind, Callable[[Flag], str]] = {
         "projects/[^/ ]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}"
         "/cryptoKeys/[A-Za-z0-9_-]{1,63}"
     ),
+    Kind.MEMORY: lambda _: (
+        "[0-9]{0,8}[1-9][0-9]{0,8}(\\.[0-9]{1,3})? ?([KMGTP]i?)?B"
+        "|0+\\.[0-9]{0,2}[1-9][0-9]{0,2} ?([KMGTP]i?)?B"
+    ),
+    Kind.ACCELERATOR: lambda _: (
+        "type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z][a-z0-9_-]*(:[A-Za-z0-9._-]+)?){0,8}"
+    ),
 }

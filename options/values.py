@@ -23,6 +23,12 @@ _KMS_KEY = re.compile(
     r"projects/[^/\s]+/locations/[a-z0-9-]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}",
     re.ASCII,
 )
+# What Beam 2.77 takes for the hint min_ram (apache_beam/transforms/resources.py).
+_MEMORY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?([KMGTP]i?)?B")
+# "Run a pipeline with GPUs" in Dataflow's documentation; options have a value or none.
+_ACCELERATOR = re.compile(
+    r"type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z][a-z0-9_-]*(:[A-Za-z0-9._-]+)?){0,8}"
+)
 _SHAPE = re.compile(r"\[ *[1-9][0-9]{0,8} *(, *[1-9][0-9]{0,8} *){0,7}\]")
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _SIGNED = re.compile(r"[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?")
@@ -274,6 +280,21 @@ def _column_path(text: str) -> str:
     return check_column_path(text)
 
 
+def _memory(flag: Flag, text: str) -> str:
+    if not _MEMORY.fullmatch(text) or not float(text.rstrip(" BKMGTPi")):
+        raise ValueError(f"got {text!r}, expected a size above 0 such as 16GB or 7.5GiB")
+    return text.replace(" ", "")
+
+
+def _accelerator(flag: Flag, text: str) -> str:
+    if not _ACCELERATOR.fullmatch(text):
+        raise ValueError(
+            f"got {text!r}, expected type, count and options between semicolons without blanks, "
+            "such as type:nvidia-l4;count:1;install-nvidia-driver"
+        )
+    return text
+
+
 _CONVERT: dict[Kind, Callable[[Flag, str], Any]] = {
     Kind.TEXT: _text,
     Kind.CHOICE: _choice,
@@ -297,4 +318,6 @@ _CONVERT: dict[Kind, Callable[[Flag, str], Any]] = {
     Kind.PARTITIONING: _partitioning,
     Kind.LABELS: _labels,
     Kind.KMS_KEY: _kms_key,
+    Kind.MEMORY: _memory,
+    Kind.ACCELERATOR: _accelerator,
 }

@@ -16,6 +16,7 @@ from options.config import Config
 from options.flag import Command
 from pipeline import job, report
 from pipeline.errors import PlanError
+from pipeline.machines import Machines, machines_of
 from pipeline.plan import Plan, make_plan
 from pipeline.resume import is_published
 from pipeline.runs import latest, rows_of
@@ -44,13 +45,14 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
     with _surroundings(config, beam_args) as options, tempfile.TemporaryDirectory() as workspace:
         project = job.job_project(options, config.billing_project, config.output_table.project)
         client = bigquery_client(project)
+        machines = machines_of(options)
         if command == "check":
-            _check(config, client, Path(workspace))
+            _check(config, client, Path(workspace), machines)
             return
         config = config.with_default_project(client.project)
         if is_published(client, config):
             return
-        plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC))
+        plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)
         started = time.perf_counter()
         result = job.run(plan, model, options, client)
@@ -68,10 +70,10 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
             _export(config.local_output, plan)
 
 
-def _check(config: Config, client: bigquery.Client, workspace: Path) -> None:
+def _check(config: Config, client: bigquery.Client, workspace: Path, machines: Machines) -> None:
     # The process first: it gets ready, which takes seconds, while the plan is made.
     with trial_process() as trial:
-        plan, _ = make_plan(config, client, workspace, datetime.now(UTC))
+        plan, _ = make_plan(config, client, workspace, datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)
         print("\n" + report.sample_text(score_sample(plan, trial)))
 

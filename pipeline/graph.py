@@ -6,6 +6,7 @@ from pipeline.plan import Plan
 from transforms.accounts import RunCounts
 from transforms.publish import Publish
 from transforms.read import ReadFromBigQuery
+from transforms.redistribute import Redistribute
 from transforms.score import Score
 from transforms.write import WriteToBigQuery
 
@@ -16,13 +17,18 @@ def build(root: beam.Pipeline, plan: Plan) -> beam.PCollection[RunCounts]:
       ReadFromBigQuery ─► Score ─► written ──► WriteScored  (run table) ─────┐
                             └────► rejected ─► WriteRejects (its rejects) ───┴─► Publish
 
+    Where scoring is the slow part, Redistribute comes before it.  Rows are counted as they are
+    read, so that what it would lose or repeat is seen.
+
     Publish checks read = scored + rejected, that all of what was written is there, and the reject
     limit; it adds the rejects to those of other runs, publishes the run table by one atomic job
     and records the run.  Refused, it fails the pipeline.
     """
     publication = plan.publication
     rows = root | "ReadFromBigQuery" >> ReadFromBigQuery(plan.source)
-    outcome = rows | "Score" >> Score(plan.spec, plan.model)
+    dealt = rows | "Redistribute" >> Redistribute() if plan.workers.redistributes else rows
+    score = Score(plan.spec, plan.model, plan.workers.resources)
+    outcome = dealt | "Score" >> score.with_resource_hints(**dict(plan.workers.resources.hints))
     written = outcome.written | "WriteScored" >> WriteToBigQuery(
         publication.run_table,
         publication.run_table_fields,

@@ -17,6 +17,7 @@ from pipeline.errors import PlanError
 from pipeline.failures import failed_run, reason_of
 from pipeline.graph import build
 from pipeline.interrupts import keyboard_interrupts
+from pipeline.machines import LOCAL_RUNNER, is_local
 from pipeline.model import FoundModel, stage_model
 from pipeline.plan import Plan, with_model_at
 from pipeline.services import explained
@@ -24,10 +25,7 @@ from scoring import metrics
 from transforms.publication import Publication
 from transforms.publishing_jobs import make_run_tables
 
-# What `--runner=DirectRunner` stands for.  Named in full because Beam's own DirectRunner
-# tries to download another runner first, and falls back to this one for some pipelines.
-_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", _LOCAL_RUNNER})
+_LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", LOCAL_RUNNER})
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,10 @@ def pipeline_options(
         raise PlanError("A Beam option has a value that Beam does not take.") from e
     standard = options.view_as(StandardOptions)
     if standard.runner is None or standard.runner in _LOCAL_RUNNERS:
-        standard.runner = _LOCAL_RUNNER
+        standard.runner = LOCAL_RUNNER
     cloud = options.view_as(GoogleCloudOptions)
     cloud.temp_location = cloud.temp_location or temp_location
     return options
-
-
-def is_local(options: PipelineOptions) -> bool:
-    """Whether the workers run on this machine."""
-    return str(options.view_as(StandardOptions).runner) == _LOCAL_RUNNER
 
 
 def run(

@@ -33,6 +33,11 @@ class FoundModel:
     info: SavedModelInfo
     signature: Signature
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its files: graph, variables and assets."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
 
 def find_model(config: Config, workspace: Path) -> FoundModel:
     """Brings the model of `config` to this machine and reads its signature.

@@ -11,10 +11,12 @@ from google.cloud import bigquery
 from options.config import Config
 from pipeline import table_names
 from pipeline.destination import Destination, check_appendable, check_destination
+from pipeline.machines import THIS_PROCESS, Machines
 from pipeline.model import FoundModel, find_model
 from pipeline.source import SourceInfo, describe_source, needed_columns, new_rows
 from pipeline.spec import scoring_spec
 from pipeline.versions import software_versions
+from pipeline.workers import Workers, plan_workers
 from scoring.batch import ScoringSpec
 from transforms.publication import OutputProperties, Publication
 from transforms.read import Source
@@ -30,6 +32,7 @@ class Plan:
       source: what is read.
       model: where workers find the model.
       spec: how a batch is scored.
+      workers: how the work is spread.
       publication: where the results go, and under which condition.
       model_handle: the model as the user named it.
       source_rows: rows of the whole source, where known.
@@ -39,6 +42,7 @@ class Plan:
     source: Source
     model: ModelSource
     spec: ScoringSpec
+    workers: Workers
     publication: Publication
     model_handle: str
     source_rows: int | None
@@ -46,7 +50,11 @@ class Plan:
 
 
 def make_plan(
-    config: Config, client: bigquery.Client, workspace: Path, now: datetime
+    config: Config,
+    client: bigquery.Client,
+    workspace: Path,
+    now: datetime,
+    machines: Machines = THIS_PROCESS,
 ) -> tuple[Plan, FoundModel]:
     """Decides the run that `config` asks for, reading but not writing anything.
 
@@ -54,6 +62,7 @@ def make_plan(
       config: its tables without a project are taken to be in the client's.
       workspace: folder for downloads; it must outlive the run.
       now: time of the start, in UTC.
+      machines: those that will score.
 
     Raises:
       PlanError, scoring.errors.ScoringError, options.errors.UsageError: it cannot work.
@@ -74,6 +83,7 @@ def make_plan(
         source=_source(config, info, spec, publication),
         model=ModelSource(str(model.folder), model.digest, model.info.tags, signature),
         spec=spec,
+        workers=plan_workers(config, spec, model.size_bytes, machines),
         publication=publication,
         model_handle=config.model,
         source_rows=info.rows,

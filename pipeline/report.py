@@ -21,8 +21,9 @@ _STAGES = (
 
 
 def plan_text(plan: Plan) -> str:
-    """The plan as tables: the run, the inputs, the outputs."""
-    return "\n\n".join((_run_table(plan), _inputs_table(plan), _outputs_table(plan)))
+    """The plan as tables: the run, the inputs, the outputs, the workers."""
+    tables = (_run_table(plan), _inputs_table(plan), _outputs_table(plan), _workers_table(plan))
+    return "\n\n".join(tables)
 
 
 def sample_text(sample: Sample | None) -> str:
@@ -122,6 +123,11 @@ def _outputs_table(plan: Plan) -> str:
         origin = f"model output {binding.tensor}" if binding else _origin(plan, field.name)
         rows.append((field.name, field.sql_type, origin))
     return tabulate(rows, headers=("output column", "type", "from"))
+
+
+def _workers_table(plan: Plan) -> str:
+    rows = [(choice.subject, choice.value, choice.reason) for choice in plan.workers.choices]
+    return tabulate(rows, headers=("workers", "choice", "because"), disable_numparse=True)
 
 
 def _origin(plan: Plan, name: str) -> str:

@@ -36,3 +36,11 @@ class BatchCallError(ScoringError):
         super().__init__(message)
         self.code = code
         self.out_of_memory = out_of_memory
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A shared model raises it in another process than the one that handles it."""
+        return _batch_call_error, (self.code, str(self), self.out_of_memory)
+
+
+def _batch_call_error(code: str, message: str, out_of_memory: bool) -> BatchCallError:
+    return BatchCallError(code, message, out_of_memory=out_of_memory)

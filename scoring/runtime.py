@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scoring.errors import ModelError
+
 # Written by TensorFlow's native code before any log level applies: which CPU instructions it
 # uses, that there is no GPU.
 _CHATTER = re.compile(
@@ -33,6 +35,32 @@ def tensorflow() -> Any:
         with _without_chatter():
             import tensorflow as tf
     return tf
+
+
+def settle_devices(threads: int | None) -> None:
+    """Sets what TensorFlow computes with in this process, before it does so for the first time.
+
+    GPU memory is taken as it is needed, so that several processes can share a GPU.
+
+    Args:
+      threads: at most so many for one op, and so many ops at once; None for as many as there are
+        processors.
+
+    Raises:
+      ModelError: TensorFlow has computed already, with other settings.
+    """
+    tf = tensorflow()
+    try:
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
+    except RuntimeError as e:
+        raise ModelError(
+            f"TensorFlow has computed in this process already, so that its threads and GPUs are "
+            f"settled: {e} Score in a fresh process, or leave --tf_threads out."
+        ) from e
 
 
 @contextmanager

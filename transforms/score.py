@@ -15,13 +15,15 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
-from scoring.batch import MAX_FEED_BYTES, Clock, ScoredBatch, Scorer, ScoringSpec
+from scoring.batch import MAX_FEED_BYTES, Clock, Model, ScoredBatch, Scorer, ScoringSpec
 from scoring.classes import exploded
+from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
 from scoring.signature import Signature
 from transforms.call_statistics import CallTally, call_tally
 from transforms.model_files import local_copy
 from transforms.objects import object_fetcher
+from transforms.resources import ScoringResources
 
 _LOGGER = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
@@ -39,32 +41,38 @@ class ModelSource:
     signature: Signature
 
 
-class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Scorer]):
+class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
     """Scores record batches with a TensorFlow SavedModel inside RunInference.
 
     An element is a record batch; a batch is made of as many of them as hold
     `spec.max_batch_rows` rows or the bytes that one call may take, and is cut again where the
     model is called with less.
+
+    Where processes share copies of the model, only its calls cross to the process that has one:
+    columns become tensors, and tensors columns, in the process that has the rows.
     """
 
-    def __init__(self, spec: ScoringSpec, model: ModelSource) -> None:
-        super().__init__()
+    def __init__(self, spec: ScoringSpec, model: ModelSource, resources: ScoringResources) -> None:
+        super().__init__(model_copies=resources.model_copies)
         self._spec = spec
         self._model = model
+        self._tf_threads = resources.tf_threads
+        self._scorers: dict[int, Scorer] = {}
 
-    def load_model(self) -> Scorer:
-        """Loads the model, once a process."""
+    def load_model(self) -> Model:
+        """Loads the model: once a process, or as often as a machine is to have it."""
         started = CLOCK.seconds()
+        settle_devices(self._tf_threads)
         folder = local_copy(self._model.uri, self._model.digest)
         loaded = LoadedModel(folder, self._model.tags, self._model.signature)
         elapsed = CLOCK.seconds() - started
         _LOGGER.info("Loaded model %s in %.1f s", self._model.digest[:12], elapsed)
-        return Scorer(self._spec, loaded, CLOCK, object_fetcher() if self._spec.objects else None)
+        return loaded
 
     def run_inference(
         self,
         batch: Sequence[pa.RecordBatch],
-        model: Scorer,
+        model: Model,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[ScoredBatch]:
         """Scores the rows of all record batches."""
@@ -72,7 +80,15 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Scorer]):
         pages = [page for page in batch if page.num_rows]
         if len(pages) > 1:
             pages = pa.Table.from_batches(pages).combine_chunks().to_batches()
-        return [scored for page in pages for scored in model.score(page)]
+        scorer = self._scorer(model)
+        return [scored for page in pages for scored in scorer.score(page)]
+
+    def _scorer(self, model: Model) -> Scorer:
+        """The scorer of this copy of the model, which remembers how many rows a call can take."""
+        if id(model) not in self._scorers:
+            fetch = object_fetcher() if self._spec.objects else None
+            self._scorers[id(model)] = Scorer(self._spec, model, CLOCK, fetch)
+        return self._scorers[id(model)]
 
     def get_num_bytes(self, batch: Sequence[pa.RecordBatch]) -> int:
         """Bytes of the batch's Arrow buffers."""
@@ -112,16 +128,17 @@ class ScoredRows(NamedTuple):
 class Score(beam.PTransform):
     """Scores record batches with a SavedModel; rows that cannot be scored are rejected."""
 
-    def __init__(self, spec: ScoringSpec, model: ModelSource) -> None:
+    def __init__(self, spec: ScoringSpec, model: ModelSource, resources: ScoringResources) -> None:
         super().__init__()
         self._spec = spec
         self._model = model
+        self._resources = resources
 
     # Beam would take the result's annotation for a type of elements.
     @no_annotations
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> ScoredRows:
         outcomes = batches | "RunInference" >> RunInference(
-            SavedModelHandler(self._spec, self._model)
+            SavedModelHandler(self._spec, self._model, self._resources)
         )
         scored, rejected = outcomes | "Separate" >> beam.ParDo(_Separate()).with_outputs(
             _Separate.REJECTED, main=_Separate.SCORED

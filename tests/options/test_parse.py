@@ -107,7 +107,7 @@ def test_an_empty_beam_option_is_not_given() -> None:
         ("--profile_sample_rate=x", "expected a number."),
         ("--sdk_harness_log_level_overrides=x", "got 'x', expected JSON"),
         ("--autoscaling_algorithm=no", "got 'no', expected one of NONE, THROUGHPUT_BASED."),
-        ("--no_auth=false", "this option of Beam is a switch. Give it bare to turn it on"),
+        ("--no_auth=no", "--no_auth: got 'no', expected true or false."),
         ("--streaming", "--streaming cannot be used: bulkscore runs batch jobs only. Drop it."),
         ("--update", "only streaming jobs can be updated"),
         ("--runner=DaskRunner", "Beam's DaskRunner loses the last rows of each bundle"),

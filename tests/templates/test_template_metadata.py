@@ -71,6 +71,19 @@ _EXAMPLES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "projects/p/locations/EU/keyRings/r/cryptoKeys/k",
         ),
     ),
+    Kind.MEMORY: (
+        ("16GB", "7.5 GiB", "0.5TB", "1B", "10PiB"),
+        ("16", "GB", "0GB", "0.0GB", "16Gb", "-1GB", "1,5GB", "16 G", "1e3MB", "x=1GB"),
+    ),
+    Kind.ACCELERATOR: (
+        (
+            "type:nvidia-l4;count:1",
+            "type:nvidia-tesla-t4;count:4;install-nvidia-driver:5xx;use_nvidia_mps",
+            "type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver",
+        ),
+        ("nvidia-l4", "type:nvidia-l4", "type:nvidia-l4;count:0", "count:1;type:nvidia-l4")
+        + ("type:nvidia-l4; count:1", "type:nvidia-l4;count:1;", "type:a,count:1"),
+    ),
 }
 
 

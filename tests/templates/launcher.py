@@ -39,21 +39,23 @@ class Launch:
 
 
 def launch(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) -> Launch:
-    """Runs the entry file with the parameters, then what the launcher adds of its own."""
+    """Runs the entry file as for a launch whose environment names the usual."""
+    # Not by the measuring process, which runs this file as a program.
+    from google.cloud.dataflow_v1beta3 import types
+    from launch_arguments import JobPlace, launch_arguments
+
+    settings = types.FlexTemplateRuntimeEnvironment(
+        service_account_email="scorer@my-project.iam.gserviceaccount.com",
+        temp_location=cloud.temp_location,
+        staging_location=f"{cloud.temp_location}/staging",
+        sdk_container_image=IMAGE,
+        additional_experiments=["use_runner_v2"],
+    )
+    place = JobPlace("score-20250131", cloud.project, "europe-west1", job_object)
     command = [
         sys.executable,
         str(ROOT / "templates" / "flex" / "main.py"),
-        *(f"--{name}={value}" for name, value in parameters.items()),
-        "--job_name=score-20250131",
-        "--region=europe-west1",
-        "--service_account_email=scorer@my-project.iam.gserviceaccount.com",
-        "--runner=DataflowRunner",
-        f"--project={cloud.project}",
-        f"--template_location={job_object}",
-        f"--temp_location={cloud.temp_location}",
-        f"--staging_location={cloud.temp_location}/staging",
-        f"--sdk_container_image={IMAGE}",
-        "--experiments=use_runner_v2",
+        *launch_arguments(parameters, settings, place),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.NamedTemporaryFile() as report:

@@ -3,10 +3,15 @@
     python staged_graph.py PIPELINE.PB PYTHON
 
 Workers run with the interpreter PYTHON, which must have the package installed or on its path.
+One line of JSON goes to standard output: `state`, `error` (null for a job that is done) and
+`counters`, a list of [id of the step, namespace, name, value].
 """
 
+import json
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import python_urns
@@ -15,16 +20,32 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
 
-def run(graph: bytes, python: str) -> str:
-    """Runs the graph and returns the state in which it ended."""
+def run(graph: bytes, python: str) -> dict[str, Any]:
+    """Runs the graph and returns how it ended."""
     pipeline = beam_runner_api_pb2.Pipeline.FromString(graph)
+    steps = {t.unique_name: i for i, t in pipeline.components.transforms.items()}
     for environment in pipeline.components.environments.values():
         environment.urn = python_urns.SUBPROCESS_SDK
         environment.payload = f"{python} -m apache_beam.runners.worker.sdk_worker_main".encode()
-    result = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
-    return str(result.wait_until_finish())
+    try:
+        result = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
+        state = str(result.wait_until_finish())
+    except Exception:
+        # What a worker raised comes as a RuntimeError with the worker's traceback for a message.
+        return {
+            "state": str(PipelineState.FAILED),
+            "error": traceback.format_exc(chain=False),
+            "counters": [],
+        }
+    counters = [
+        [steps.get(c.key.step, c.key.step), c.key.metric.namespace, c.key.metric.name, c.committed]
+        for c in result.metrics().query()["counters"]
+    ]
+    error = None if state == PipelineState.DONE else f"The job ended in state {state}"
+    return {"state": state, "error": error, "counters": counters}
 
 
 if __name__ == "__main__":
-    state = run(Path(sys.argv[1]).read_bytes(), sys.argv[2])
-    sys.exit(None if state == PipelineState.DONE else state)
+    ended = run(Path(sys.argv[1]).read_bytes(), sys.argv[2])
+    print(json.dumps(ended))
+    sys.exit(ended["state"] != PipelineState.DONE)

@@ -166,7 +166,7 @@ def test_processes_that_have_the_staged_graph_alone_score_and_publish(
         check=False,
     )
 
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 0, finished.stdout + finished.stderr
     client = bigquery_client(launched.cloud.project)
     scored = pq.read_table(export_table(client, f"{_DATASET}.p", tmp_path))
     runs = pq.read_table(export_table(client, f"{_DATASET}.p__runs", tmp_path))

@@ -1,0 +1,285 @@
+"""From a launch of the Flex Template to rows in BigQuery, with a line for each hop.
+
+    python tests/dataflow/chain.py [--without_module scoring.outputs]
+
+Two ways lead into the local Dataflow, and both are gone: a launch of the template, and a graph that
+Beam's DataflowRunner submits for `bulkscore score`. Launcher and workers run in build/worker, which
+has what the image installs and nothing else. In the end the predictions are compared with plain
+TensorFlow, and the runs table is read. Exits with 0 only if all of it is right.
+
+With --without_module the package is installed without that module, and the chain has to fail: exits
+with 0 only if both ways do.
+
+A scheduler can be the first hop: `run_chain` takes a function that launches the template by the
+service's URL and returns the id of the job; here it is a plain request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    # What the tests find by pytest's settings.
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+from dataflow_service import WORKER_PYTHON, DataflowService, dataflow_service
+from google.cloud import bigquery
+from saved_models import EIGHT_NAMES, eight_floats
+from worker_machine import ROOT, install_package
+
+from options.template_metadata import container_spec, render
+from pipeline.local.servers import LocalCloud, embedded_cloud
+from pipeline.local.tables import export_table, load_table
+from transforms.clients import bigquery_client
+from transforms.model_files import upload_folder
+
+REGION = "europe-west1"
+_IMAGE = "europe-docker.pkg.dev/my-project/images/bulkscore:1"
+_DATASET = "chain"
+_ROWS = 1000
+_NULL_ROW = 17
+_POLL_S = 0.5
+# The service gives up sooner.
+_JOB_S = 500
+_STARTED = time.monotonic()
+
+
+class ChainBrokenError(Exception):
+    """A hop has failed; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be scored, in the words of a launch.
+
+    Attributes:
+      url: of the Dataflow service.
+      template: `gs://` path of the container spec.
+      parameters: of the launch; the output table is missing before it.
+    """
+
+    url: str
+    project: str
+    region: str
+    template: str
+    job_name: str
+    temp_location: str
+    staging_location: str
+    parameters: dict[str, str]
+
+
+FirstHop = Callable[[Task], str]
+"""Launches the template and returns the id of the job; it may wait for the job's end."""
+
+
+def launch_by_rest(task: Task) -> str:
+    """The launch as a plain request."""
+    body = {
+        "launchParameter": {
+            "jobName": task.job_name,
+            "containerSpecGcsPath": task.template,
+            "parameters": task.parameters,
+            "environment": {
+                "tempLocation": task.temp_location,
+                "stagingLocation": task.staging_location,
+                "serviceAccountEmail": "scorer@my-project.iam.gserviceaccount.com",
+                "maxWorkers": 2,
+            },
+        }
+    }
+    answer = _call(task, "POST", "flexTemplates:launch", body)
+    return str(answer["job"]["id"])
+
+
+def run_chain(first_hop: FirstHop, python: Path = WORKER_PYTHON) -> list[str]:
+    """Goes both ways; returns what was wrong with each that failed."""
+    with embedded_cloud() as cloud, tempfile.TemporaryDirectory() as name:
+        say(f"BigQuery {cloud.bigquery_url}, Cloud Storage {cloud.storage_url}")
+        folder = Path(name)
+        client = bigquery_client(cloud.project)
+        expected = _load_inputs(cloud, client, folder)
+        log = lambda line: say(f"  dataflow: {line}")  # noqa: E731
+        with dataflow_service(cloud, python, log) as service:
+            say(f"Dataflow {service.url}, workers in {python.parents[1].relative_to(ROOT)}")
+            failures = []
+            for way in (_launched, _submitted):
+                try:
+                    way(cloud, service, first_hop)
+                    table = way.__name__.strip("_")
+                    _check_results(cloud, client, table, expected, folder)
+                except ChainBrokenError as e:
+                    say(f"FAILED: {e}")
+                    failures.append(str(e))
+        client.close()
+    return failures
+
+
+def _load_inputs(cloud: LocalCloud, client: bigquery.Client, folder: Path) -> dict[int, float]:
+    """A table, a model and the template; returns the scores by plain TensorFlow."""
+    import tensorflow as tf
+
+    columns = {name: [i / 8 + k for i in range(_ROWS)] for k, name in enumerate(EIGHT_NAMES)}
+    model = eight_floats(folder / "model")
+    scores = tf.saved_model.load(str(model)).signatures["serving_default"](
+        **{name: tf.constant(values, tf.float32) for name, values in columns.items()}
+    )
+    columns["f0"][_NULL_ROW] = None
+    pq.write_table(pa.table({"id": range(_ROWS), **columns}), folder / "t.parquet")
+    client.create_dataset(_DATASET)
+    load_table(client, f"{_DATASET}.t", str(folder / "t.parquet"))
+    upload_folder(model, _uri(cloud, "model"))
+    with FileSystems.create(_uri(cloud, "bulkscore.json"), "application/json") as file:
+        file.write(render(container_spec(_IMAGE)).encode())
+    say(f"table {_DATASET}.t with {_ROWS} rows, a NULL in one; a model; the template")
+    pairs = enumerate(scores["score"].numpy().tolist())
+    return {row: score for row, score in pairs if row != _NULL_ROW}
+
+
+def _uri(cloud: LocalCloud, name: str) -> str:
+    return f"gs://{cloud.bucket}/{_DATASET}/{name}"
+
+
+def _launched(cloud: LocalCloud, service: DataflowService, first_hop: FirstHop) -> None:
+    task = Task(
+        url=service.url,
+        project=cloud.project,
+        region=REGION,
+        template=_uri(cloud, "bulkscore.json"),
+        job_name="score-20250131",
+        temp_location=cloud.temp_location,
+        staging_location=f"{cloud.temp_location}/staging",
+        parameters={
+            "input_table": f"{_DATASET}.t",
+            "model": _uri(cloud, "model"),
+            "key_columns": "id",
+            "output_table": f"{_DATASET}.launched",
+            "run_id": "launched",
+        },
+    )
+    say(f"launch of {task.template}")
+    job_id = first_hop(task)
+    state = _await_end(task, job_id)
+    if state != "JOB_STATE_DONE":
+        raise ChainBrokenError(f"the launched job ended in {state}: {_reason(task, job_id)}")
+
+
+def _await_end(task: Task, job_id: str) -> str:
+    ends = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
+    deadline = time.monotonic() + _JOB_S
+    while (state := str(_call(task, "GET", f"jobs/{job_id}")["currentState"])) not in ends:
+        if time.monotonic() > deadline:
+            raise ChainBrokenError(f"after {_JOB_S} s the launched job is in {state} still")
+        time.sleep(_POLL_S)
+    return state
+
+
+def _reason(task: Task, job_id: str) -> str:
+    query = "minimumImportance=JOB_MESSAGE_ERROR"
+    found = _call(task, "GET", f"jobs/{job_id}/messages?{query}").get("jobMessages", [])
+    return "\n".join(message["messageText"] for message in found)
+
+
+def _call(task: Task, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        f"{task.url}/v1b3/projects/{task.project}/locations/{task.region}/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        method=verb,
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def _submitted(cloud: LocalCloud, service: DataflowService, _: FirstHop) -> None:
+    """`bulkscore score` from this environment, the graph executed in the other."""
+    arguments = [
+        "score",
+        f"--input_table={_DATASET}.t",
+        f"--model={_uri(cloud, 'model')}",
+        "--key_columns=id",
+        f"--output_table={_DATASET}.submitted",
+        "--run_id=submitted",
+        "--runner=DataflowRunner",
+        f"--dataflow_endpoint={service.url}",
+        "--no_auth",
+        f"--project={cloud.project}",
+        f"--region={REGION}",
+        "--job_name=score-submitted",
+        f"--temp_location={cloud.temp_location}",
+        f"--sdk_container_image={_IMAGE}",
+    ]
+    say("bulkscore " + " ".join(arguments))
+    finished = subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise ChainBrokenError(f"score ended with {finished.returncode}:\n{finished.stderr}")
+    for line in finished.stdout.partition("\n\n")[2].splitlines():
+        say(f"  score: {line}")
+
+
+def _check_results(
+    cloud: LocalCloud,
+    client: bigquery.Client,
+    table: str,
+    expected: dict[int, float],
+    folder: Path,
+) -> None:
+    def rows(name: str) -> list[dict[str, Any]]:
+        return pq.read_table(export_table(client, f"{_DATASET}.{name}", folder)).to_pylist()
+
+    scored = {row["id"]: row["score"] for row in rows(table)}
+    rejected = [(row["key"]["id"], row["code"]) for row in rows(f"{table}__rejects")]
+    states = sorted(row["state"] for row in rows(f"{table}__runs"))
+    if scored != expected:
+        raise ChainBrokenError(f"table {table} differs from plain TensorFlow")
+    if rejected != [(_NULL_ROW, "NULL_VALUE")]:
+        raise ChainBrokenError(f"rejects of {table}: {rejected}")
+    if states != ["published", "scored"]:
+        raise ChainBrokenError(f"states of the run in {table}__runs: {states}")
+    say(f"table {table}: {len(scored)} rows as by plain TensorFlow, 1 reject, run published")
+
+
+def say(text: str) -> None:
+    """A line of the log, with the seconds since the start."""
+    print(f"{time.monotonic() - _STARTED:6.1f} s  {text}", flush=True)
+
+
+def main() -> int:
+    """Goes the chain and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--without_module", help="leave this module out; the chain has to fail")
+    parser.add_argument("--worker", type=Path, default=WORKER_PYTHON, help="interpreter of workers")
+    given = parser.parse_args()
+    say(f"package: {install_package(given.worker, without_module=given.without_module)}")
+    failures = run_chain(launch_by_rest, given.worker)
+    if not given.without_module:
+        return 1 if failures else 0
+    broken = len(failures) == 2 and all(given.without_module in text for text in failures)
+    say(
+        f"without {given.without_module} both ways fail, as they should"
+        if broken
+        else f"WRONG: the chain holds, or fails otherwise, without {given.without_module}"
+    )
+    return 0 if broken else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

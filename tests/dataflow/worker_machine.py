@@ -49,11 +49,34 @@ class WorkerMachine:
     python: Path
     environment: Mapping[str, str]
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    _killed: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, job_id: str, arguments: Sequence[str], timeout_s: float) -> Ended:
         """Runs a Python program for a job, in a group of processes of its own."""
-        process = subprocess.Popen(
+        with self._lock:
+            if job_id in self._killed:
+                return Ended(-signal.SIGKILL, "", "")
+            process = self._running[job_id] = self._started(arguments)
+        try:
+            output = process.communicate(timeout=timeout_s)
+            return Ended(process.returncode, *output)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return Ended(None, *process.communicate())
+        finally:
+            with self._lock:
+                del self._running[job_id]
+
+    def kill(self, job_id: str) -> None:
+        """Ends what runs for a job, workers too; nothing is run for it any more."""
+        with self._lock:
+            self._killed.add(job_id)
+            if job_id in self._running:
+                os.killpg(self._running[job_id].pid, signal.SIGKILL)
+
+    def _started(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [str(self.python), *arguments],
             cwd="/",
             env=dict(self.environment),
@@ -64,24 +87,6 @@ class WorkerMachine:
             errors="replace",
             start_new_session=True,
         )
-        with self._lock:
-            self._running[job_id] = process
-        try:
-            output = process.communicate(timeout=timeout_s)
-            return Ended(process.returncode, *output)
-        except subprocess.TimeoutExpired:
-            self.kill(job_id)
-            return Ended(None, *process.communicate())
-        finally:
-            with self._lock:
-                del self._running[job_id]
-
-    def kill(self, job_id: str) -> None:
-        """Ends what runs for a job, workers too."""
-        with self._lock:
-            process = self._running.get(job_id)
-            if process is not None and process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def worker_environment(cloud: LocalCloud) -> dict[str, str]:

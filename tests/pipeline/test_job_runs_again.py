@@ -1,11 +1,14 @@
 """The same command with the same --run_id again: published once, whatever became of the first."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import saved_models
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud import bigquery
 from workbench import Outcome, Saved, Workbench
 
@@ -55,6 +58,31 @@ def test_after_success_nothing_is_scored(loaded: Workbench, doubled: Path) -> No
     assert [r["id"] for r in loaded.rejects()] == [0]
     assert loaded.states(_RUN) == ["scored", "published"]
     assert loaded.tables() == {"t", "p", "p__rejects", "p__runs"}
+
+
+def test_a_launch_after_success_leaves_a_job_with_nothing_to_do(
+    loaded: Workbench, doubled: Path
+) -> None:
+    assert _score(loaded, doubled).code == cli.OK
+    job_object = f"{loaded.cloud.temp_location}/{loaded.dataset}/job_object"
+
+    outcome = _score(
+        loaded,
+        doubled,
+        "--runner=DataflowRunner",
+        "--region=europe-west1",
+        f"--template_location={job_object}",
+    )
+
+    assert outcome.code == cli.OK, outcome.stderr
+    assert outcome.stdout.endswith("already: nothing to do.\n")
+    with FileSystems.open(job_object) as file:
+        job = json.load(file)
+    with FileSystems.open(job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]) as f:
+        graph = beam_runner_api_pb2.Pipeline.FromString(f.read())
+    steps = {t.unique_name for t in graph.components.transforms.values() if t.spec.urn}
+    assert "NothingToDo" in steps
+    assert not steps & {"ReadFromBigQuery", "Score", "Publish"}
 
 
 def test_after_publishing_that_nobody_recorded(loaded: Workbench, doubled: Path) -> None:

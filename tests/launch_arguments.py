@@ -26,7 +26,11 @@ _OPTIONS = {
     "subnetwork": "subnetwork",
     "kms_key_name": "dataflow_kms_key",
 }
-_FLEXRS = {1: "SPEED_OPTIMIZED", 2: "COST_OPTIMIZED"}
+# Enums by their numbers.
+_CHOICES = {
+    "flexrs_goal": {1: "SPEED_OPTIMIZED", 2: "COST_OPTIMIZED"},
+    "autoscaling_algorithm": {1: "NONE", 2: "THROUGHPUT_BASED"},
+}
 _PRIVATE_ADDRESSES = 2
 
 
@@ -67,7 +71,8 @@ def _environment_arguments(environment: Any) -> Iterator[str]:
         yield f"--labels={label}={value}"
     for option in environment.additional_pipeline_options:
         yield f"--{option.removeprefix('--')}"
-    if environment.flexrs_goal in _FLEXRS:
-        yield f"--flexrs_goal={_FLEXRS[environment.flexrs_goal]}"
+    for option, choices in _CHOICES.items():
+        if chosen := getattr(environment, option):
+            yield f"--{option}={choices[chosen]}"
     if environment.ip_configuration == _PRIVATE_ADDRESSES:
         yield "--no_use_public_ips"

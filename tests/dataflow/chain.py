@@ -250,7 +250,7 @@ def _submit(cloud: LocalCloud, service: DataflowService) -> None:
     )
     if finished.returncode:
         raise ChainBrokenError(f"score ended with {finished.returncode}:\n{finished.stderr}")
-    for line in finished.stdout.partition("\n\n")[2].splitlines():
+    for line in finished.stdout.rpartition("\n\n")[2].splitlines():
         say(f"  score: {line}")
 
 

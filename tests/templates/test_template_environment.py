@@ -5,6 +5,10 @@ from typing import Any
 
 from environment_table import PAGE, settings
 from google.cloud.dataflow_v1beta3 import types
+from launch_arguments import JobPlace, launch_arguments
+
+from options.parse import parse
+from pipeline.job import pipeline_options
 
 _TYPE = types.FlexTemplateRuntimeEnvironment
 
@@ -37,6 +41,28 @@ def test_dataflow_takes_every_example() -> None:
         read, always_print_fields_with_no_presence=False, use_integers_for_enums=False
     )
     assert json.loads(written) == request
+
+
+def test_the_entry_file_takes_what_becomes_of_every_example() -> None:
+    environment = _TYPE.from_json(json.dumps(_environment()), ignore_unknown_fields=False)
+    parameters = {"input_table": "d.t", "model": "gs://b/m", "output_table": "d.p"}
+    place = JobPlace("churn", "my-project", "europe-west1", "gs://b/job_object")
+
+    options = pipeline_options(
+        parse(["score", *launch_arguments(parameters, environment, place)]).beam_args
+    )
+
+    assert (
+        options.get_all_options(drop_default=True).items()
+        >= {
+            "machine_type": "n2-standard-4",
+            "max_num_workers": 20,
+            "use_public_ips": False,
+            "labels": ["team=growth"],
+            "flexrs_goal": "COST_OPTIMIZED",
+            "autoscaling_algorithm": "THROUGHPUT_BASED",
+        }.items()
+    )
 
 
 def test_the_page_names_every_setting_there_is() -> None:

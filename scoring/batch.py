@@ -1,6 +1,8 @@
 """Scoring one record batch: feed, call, outputs; bad rows become rejects, alone."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scoring.call_size import FIRST_CALL_ROWS, CallSize
 from scoring.composite import Result, first_rows
 from scoring.conversions import Values
 from scoring.errors import BatchCallError
@@ -22,12 +25,8 @@ from scoring.schema import Field
 # A call's input tensors together; beyond it larger batches gain nothing and cost memory.
 MAX_FEED_BYTES = 16 * 2**20
 
-# Calls begin with this many rows and grow while they are cheap.  What a model computes between
-# its inputs and outputs is not known beforehand, but within 10 ms it cannot touch much memory;
-# from some thousand rows a call on, the cost of calling at all is small.
-_FIRST_CALL_ROWS = 1024
-_CHEAP_CALL_SECONDS = 0.01
-
+# Slices under way beside those that are being scored, so that no thread waits for its next one.
+_WAITING_SLICES = 1
 
 Feed = dict[str, Values]
 Results = Mapping[str, Result]
@@ -35,7 +34,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Model(Protocol):
-    """What a scorer calls: arrays of n rows in, results of n rows out."""
+    """What a scorer calls, in several threads at once: arrays of n rows in, results of n out."""
 
     def __call__(self, feed: Mapping[str, Values]) -> Results: ...
 
@@ -127,25 +126,40 @@ class Scorer:
     """Scores record batches with a loaded model, in this process."""
 
     def __init__(
-        self, spec: ScoringSpec, model: Model, clock: Clock, fetch: Fetch | None = None
+        self,
+        spec: ScoringSpec,
+        model: Model,
+        clock: Clock,
+        fetch: Fetch | None = None,
+        *,
+        calls_at_once: int = 1,
+        first_call_rows: int = FIRST_CALL_ROWS,
     ) -> None:
         """Prepares to score.
 
         Args:
           fetch: brings an object; needed if `spec.objects` are any.
+          calls_at_once: how many slices of a batch are fed, called and built at the same time,
+            each in a thread; with 1 all happens in the caller's.
+          first_call_rows: where the search for the best number of rows of a call begins.
         """
         self._spec = spec
         self._model = model
         self._clock = clock
-        self._max_rows = spec.fixed_batch_rows or spec.max_batch_rows
-        self._rows = spec.fixed_batch_rows or min(spec.max_batch_rows, _FIRST_CALL_ROWS)
+        fixed = spec.fixed_batch_rows
+        self._size = CallSize(fixed or spec.max_batch_rows, fixed or first_call_rows)
+        self._threads: ThreadPoolExecutor | None = None
+        self._slices_at_once = 1
+        if calls_at_once > 1:
+            self._threads = ThreadPoolExecutor(calls_at_once, thread_name_prefix="calls")
+            self._slices_at_once = calls_at_once + _WAITING_SLICES
         self._tensor_row_bytes = sum(b.row_bytes for b in spec.inputs)
         self._objects: ObjectReader | None = None
         if spec.objects:
             if fetch is None:
                 names = ", ".join(c.name for c in spec.objects)
                 raise ValueError(f"nothing fetches the objects that {names} names")
-            self._objects = ObjectReader(spec.objects, fetch, clock.seconds, spec.fixed_batch_rows)
+            self._objects = ObjectReader(spec.objects, fetch, clock.seconds, fixed)
 
     def score(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
         """Scores a batch of any length in calls of at most the allowed number of rows.
@@ -171,16 +185,32 @@ class Scorer:
             yield from self._score_rows(part.rows)
 
     def _score_rows(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
+        """Scores slices, some of them at once; their outcomes come in the order of the rows."""
         if not batch.num_rows:
             return
         row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
         rows_within_bytes = max(1, MAX_FEED_BYTES // row_bytes)
+        under_way: deque[Future[ScoredBatch]] = deque()
         start = 0
-        while start < batch.num_rows:
-            # Asked each time: running out of memory lowers the limit for good.
-            rows = min(self._rows, self._max_rows, rows_within_bytes)
-            yield self._score_slice(batch.slice(start, rows))
-            start += rows
+        try:
+            while start < batch.num_rows or under_way:
+                while start < batch.num_rows and len(under_way) < self._slices_at_once:
+                    # Asked each time: every call teaches.
+                    rows = min(self._size.rows, rows_within_bytes)
+                    under_way.append(self._started(batch.slice(start, rows)))
+                    start += rows
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def _started(self, batch: pa.RecordBatch) -> Future[ScoredBatch]:
+        """The outcome of a slice, to be waited for where there are threads for it."""
+        if self._threads is not None:
+            return self._threads.submit(self._score_slice, batch)
+        done: Future[ScoredBatch] = Future()
+        done.set_result(self._score_slice(batch))
+        return done
 
     def _score_slice(self, batch: pa.RecordBatch) -> ScoredBatch:
         seconds = self._clock.seconds
@@ -193,8 +223,8 @@ class Scorer:
         faults += _relocated(refused, rows)
         rows = _without(rows, refused)
         called = seconds()
-        if batch.num_rows == self._rows and called - fed < _CHEAP_CALL_SECONDS:
-            self._rows = min(2 * self._rows, self._max_rows)
+        if len(pieces) == 1 and not refused:
+            self._size.learn(batch.num_rows, called - fed)
         scored, unfit = self._build(batch, rows, pieces)
         faults += _relocated(unfit, rows)
         rejected = self._reject(batch, faults)
@@ -219,7 +249,7 @@ class Scorer:
         """
         pieces: list[Results] = []
         faults: list[Fault] = []
-        affordable = self._max_rows
+        max_rows = affordable = self._size.max_rows
         pending = [(0, rows)] if rows else []
         while pending:
             start, stop = pending.pop()
@@ -232,13 +262,13 @@ class Scorer:
                 if stop - start == 1:
                     faults.append(Fault(start, CALL, e.code, str(e)))
                     # Too large by itself: smaller batches of other rows would not help.
-                    affordable = self._max_rows
+                    affordable = max_rows
                     continue
                 middle = (start + stop) // 2
                 pending += [(middle, stop), (start, middle)]
                 if e.out_of_memory and self._spec.fixed_batch_rows is None:
                     affordable = min(affordable, middle - start)
-        self._max_rows = affordable
+        self._size.limit(affordable)
         return pieces, faults
 
     def _call_padded(self, feed: Feed) -> Results:

@@ -28,6 +28,11 @@ from transforms.resources import ScoringResources
 _LOGGER = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
 
+# While one slice is called another is fed, and an op that uses one core leaves none idle. Each more
+# would need the memory of one more call. A copy that processes share is called by each of them.
+_CALLS_AT_ONCE = 2
+_CALLS_AT_ONCE_OF_SHARED_COPIES = 1
+
 CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
 
 
@@ -57,6 +62,9 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         self._spec = spec
         self._model = model
         self._tf_threads = resources.tf_threads
+        self._calls_at_once = (
+            _CALLS_AT_ONCE if resources.model_copies is None else _CALLS_AT_ONCE_OF_SHARED_COPIES
+        )
         self._scorers: dict[int, Scorer] = {}
 
     def load_model(self) -> Model:
@@ -87,7 +95,9 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         """The scorer of this copy of the model, which remembers how many rows a call can take."""
         if id(model) not in self._scorers:
             fetch = object_fetcher() if self._spec.objects else None
-            self._scorers[id(model)] = Scorer(self._spec, model, CLOCK, fetch)
+            self._scorers[id(model)] = Scorer(
+                self._spec, model, CLOCK, fetch, calls_at_once=self._calls_at_once
+            )
         return self._scorers[id(model)]
 
     def get_num_bytes(self, batch: Sequence[pa.RecordBatch]) -> int:

@@ -64,10 +64,11 @@ def scoring_spec(signature: Signature, columns: Sequence[Field], **changes: Any)
 def counted_scorer(
     loaded: LoadedModel, columns: Sequence[Field], **changes: Any
 ) -> tuple[Scorer, CountedModel]:
-    """A scorer of a loaded model; `changes` are of its spec."""
+    """A scorer of a loaded model whose calls are large at once; `changes` are of its spec."""
     model = CountedModel(loaded)
     spec = scoring_spec(loaded.signature, columns, **changes)
-    return Scorer(spec, model, ticking_clock()), model
+    scorer = Scorer(spec, model, ticking_clock(), first_call_rows=spec.max_batch_rows)
+    return scorer, model
 
 
 def ticking_clock() -> Clock:

@@ -1,15 +1,9 @@
 """What a scorer learns from running out of memory, and what it must not learn."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-
-import numpy as np
-import pyarrow as pa
 import pytest
 from scorers import ID, CountedModel, SmallModel, batch_of, score_all, scoring_spec, ticking_clock
 
-from scoring.batch import Clock, Scorer
-from scoring.conversions import Values
+from scoring.batch import Scorer
 from scoring.schema import Field
 from scoring.signature import Signature, TensorSpec
 
@@ -30,7 +24,7 @@ SPEC = scoring_spec(_signature(), COLUMNS, max_batch_rows=64)
 
 def _scorer(limit: int) -> tuple[Scorer, CountedModel]:
     model = CountedModel(SmallModel(limit))
-    return Scorer(SPEC, model, ticking_clock()), model
+    return Scorer(SPEC, model, ticking_clock(), first_call_rows=64), model
 
 
 def test_a_batch_too_large_for_memory_is_scored_in_smaller_ones_for_good() -> None:
@@ -89,29 +83,3 @@ def test_a_fixed_batch_cannot_become_smaller() -> None:
     outcome = score_all(scorer, spec, batch_of(COLUMNS, x=[1.0] * 5))
     assert outcome.reject_codes == dict.fromkeys(range(5), "OUT_OF_MEMORY")
     assert set(model.rows) == {4}
-
-
-@pytest.mark.parametrize(
-    ("call_seconds", "sizes"),
-    [
-        (0.0, [1024, 2048, 4096, 5000, 5000, 2832]),
-        (0.009, [1024, 2048, 4096, 5000, 5000, 2832]),
-        (0.011, [1024] * 19 + [544]),
-    ],
-    ids=["free", "quick", "slow"],
-)
-def test_calls_grow_while_they_are_quick(call_seconds: float, sizes: list[int]) -> None:
-    now = 0.0
-    called: list[int] = []
-
-    def model(feed: Mapping[str, Values]) -> dict[str, Values]:
-        nonlocal now
-        now += call_seconds
-        called.append(len(feed["x"]))
-        return {"y": feed["x"]}
-
-    clock = Clock(seconds=lambda: now, now=lambda: datetime.now(UTC))
-    spec = scoring_spec(_signature(), COLUMNS, max_batch_rows=5000)
-    rows = pa.record_batch({"id": range(20_000), "x": np.zeros(20_000)})
-    assert sum(o.scored.num_rows for o in Scorer(spec, model, clock).score(rows)) == 20_000
-    assert called == sizes

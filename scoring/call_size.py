@@ -1,0 +1,67 @@
+"""How many rows one call of the model gets: found by calling it."""
+
+from threading import Lock
+
+FIRST_CALL_ROWS = 32
+"""What a model computes between its inputs and outputs is not known beforehand: for some a row
+takes megabytes."""
+
+# Within 10 ms a model cannot touch much memory, so that far calls grow at once.
+_CHEAP_CALL_SECONDS = 0.01
+# From there on larger calls must be worth their memory: of a size the quickest of some calls has to
+# take at most this part of the time a row that the size before it took.
+_TRIED_CALLS = 3
+_WORTHWHILE = 0.95
+
+
+class CallSize:
+    """The number of rows of the next call, for any number of threads.
+
+    It doubles while that makes a row cheaper, up to `max_rows`, and stays where it does not.
+    """
+
+    def __init__(self, max_rows: int, first_rows: int) -> None:
+        self._max_rows = max_rows
+        self._rows = min(first_rows, max_rows)
+        self._is_found = False
+        self._seconds: list[float] = []
+        self._before = (self._rows, float("inf"))
+        self._lock = Lock()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the next call."""
+        return self._rows
+
+    @property
+    def max_rows(self) -> int:
+        """The most rows that there is memory for, as far as is known."""
+        return self._max_rows
+
+    def limit(self, max_rows: int) -> None:
+        """No call shall have more than `max_rows` from now on; more ran out of memory."""
+        with self._lock:
+            if max_rows < self._max_rows:
+                self._max_rows = max_rows
+                self._rows = min(self._rows, max_rows)
+                self._is_found = True
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """A call with `rows` rows took so long; what other sizes took says nothing any more."""
+        with self._lock:
+            if self._is_found or rows != self._rows:
+                return
+            self._seconds.append(seconds)
+            is_cheap = seconds < _CHEAP_CALL_SECONDS
+            if not is_cheap and len(self._seconds) < _TRIED_CALLS:
+                return
+            rows_before, row_seconds_before = self._before
+            row_seconds = min(self._seconds) / rows
+            if is_cheap or row_seconds <= _WORTHWHILE * row_seconds_before:
+                self._is_found = rows == self._max_rows
+                self._rows = min(2 * rows, self._max_rows)
+                self._before = (rows, row_seconds)
+            else:
+                self._is_found = True
+                self._rows = rows_before
+            self._seconds = []

@@ -1,0 +1,84 @@
+"""Slices of one batch that are scored at the same time."""
+
+from collections.abc import Mapping
+from threading import Barrier, current_thread
+from typing import Any
+
+import pytest
+import saved_models
+from scorers import ID, NOW, SmallModel, batch_of, scoring_spec
+
+from scoring.batch import Clock, Scorer
+from scoring.conversions import Values
+from scoring.errors import ModelError
+from scoring.schema import Field
+from scoring.signature import Signature, TensorSpec
+
+# Nothing waits as long unless it is broken.
+_PATIENCE_S = 60.0
+
+COLUMNS = [ID, Field("x", "FLOAT")]
+SIGNATURE = Signature(
+    "serving_default",
+    (TensorSpec("x", "float32", (None,)),),
+    (TensorSpec("y", "float32", (None,)),),
+)
+CLOCK = Clock(seconds=lambda: 0.0, now=lambda: NOW)
+
+
+def _scorer(model: Any, max_batch_rows: int) -> Scorer:
+    spec = scoring_spec(SIGNATURE, COLUMNS, max_batch_rows=max_batch_rows)
+    return Scorer(spec, model, CLOCK, calls_at_once=2, first_call_rows=max_batch_rows)
+
+
+def test_two_slices_are_called_at_once_and_come_in_order() -> None:
+    both = Barrier(2)
+    threads = set()
+
+    def model(feed: Mapping[str, Values]) -> dict[str, Values]:
+        both.wait(_PATIENCE_S)
+        threads.add(current_thread().name)
+        return {"y": feed["x"] * 2}
+
+    batch = batch_of(COLUMNS, x=[float(i) for i in range(40)])
+    outcomes = list(_scorer(model, 4).score(batch))
+
+    assert [o.scored.num_rows for o in outcomes if o.scored is not None] == [4] * 10
+    rows = [row for o in outcomes if o.scored is not None for row in o.scored.to_pylist()]
+    assert [(row["id"], row["y"]) for row in rows] == [(i, 2.0 * i) for i in range(40)]
+    assert len(threads) == 2
+
+
+def test_slices_under_way_share_what_ran_out_of_memory() -> None:
+    scorer = _scorer(SmallModel(limit=10), 64)
+    x = [float(i) for i in range(1000)]
+    x[500] = -1.0
+    outcomes = list(scorer.score(batch_of(COLUMNS, x=x)))
+
+    ids = [i for o in outcomes if o.scored is not None for i in o.scored["id"].to_pylist()]
+    assert ids == [i for i in range(1000) if i != 500]
+    rejected = [row for o in outcomes if o.rejected is not None for row in o.rejected.to_pylist()]
+    assert [(row["key"], row["code"]) for row in rejected] == [({"id": 500}, "OUT_OF_MEMORY")]
+
+
+def test_a_model_that_cannot_be_called_ends_the_batch() -> None:
+    def model(feed: Mapping[str, Values]) -> dict[str, Values]:
+        raise ModelError("there is no kernel")
+
+    with pytest.raises(ModelError, match="no kernel"):
+        list(_scorer(model, 4).score(batch_of(COLUMNS, x=[1.0] * 100)))
+
+
+def test_a_real_model_gives_the_same_in_threads(loaded: Any) -> None:
+    model = loaded(saved_models.picky)
+    x = [-1.0 if i in (3, 100) else float(i) for i in range(200)]
+    batch = batch_of(COLUMNS, x=x)
+    spec = scoring_spec(model.signature, COLUMNS, max_batch_rows=32)
+    one, two = (
+        list(Scorer(spec, model, CLOCK, calls_at_once=calls).score(batch)) for calls in (1, 2)
+    )
+
+    assert [o.called_rows for o in one] == [o.called_rows for o in two] == [32] * 6 + [8]
+    for single, threaded in zip(one, two, strict=True):
+        assert single.scored == threaded.scored
+        assert single.rejected == threaded.rejected

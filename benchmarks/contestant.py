@@ -74,6 +74,10 @@ def _with_services(workload: Workload) -> bool:
     return not workload.is_local
 
 
+def _parses_examples(workload: Workload) -> bool:
+    return workload.scoring.feed == "examples"
+
+
 CONTESTANTS = {
     c.name: c
     for c in (
@@ -115,6 +119,14 @@ CONTESTANTS = {
             _program("contestants.stock", "EXPORT"),
             _with_services,
             usual_rows=200_000,
+        ),
+        Contestant(
+            "tfx",
+            "tfx-bsl's handler",
+            "as stock Beam, DIRECT_READ; a tf.train.Example made of each row",
+            _program("contestants.tfx"),
+            _parses_examples,
+            usual_rows=100_000,
         ),
     )
 }

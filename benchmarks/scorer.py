@@ -1,6 +1,7 @@
 """The model of a task, called on columns; Arrow on both sides for those who want it."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,10 @@ class Scorer:
         """The arrays of the output columns."""
         feed = self._feed(self._scoring.features, columns, self._specs)
         outputs = self._call(**feed)
-        return {o.column: outputs[o.name].numpy() for o in self._scoring.outputs}
+        return {
+            o.column: outputs[o.name].numpy() if o.repeated else outputs[o.name].numpy().reshape(-1)
+            for o in self._scoring.outputs
+        }
 
     def score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Key, passthrough columns and outputs of a batch's rows."""
@@ -36,10 +40,14 @@ class Scorer:
         return pa.RecordBatch.from_arrays(columns, [*kept, *outputs])
 
     def score_in_calls(self, batch: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
-        """The same in calls of at most `batch_rows` rows."""
+        """The same in calls of at most `batch_rows` rows, `calls_at_once` of them at a time."""
         step = self._scoring.batch_rows
-        for start in range(0, batch.num_rows, step):
-            yield self.score(batch.slice(start, step))
+        parts = [batch.slice(start, step) for start in range(0, batch.num_rows, step)]
+        if self._scoring.calls_at_once == 1:
+            yield from map(self.score, parts)
+        else:
+            with ThreadPoolExecutor(self._scoring.calls_at_once) as threads:
+                yield from threads.map(self.score, parts)
 
 
 def arrays(batch: Any, names: Iterable[str]) -> dict[str, Array]:

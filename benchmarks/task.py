@@ -15,7 +15,7 @@ INPUT, OUTPUT = "shop.t", "shop.p"
 
 @dataclass(frozen=True)
 class Output:
-    """An output of the signature, `[batch]` or, if repeated, `[batch, n]`, and its column.
+    """An output of the signature, `[batch, n]` if repeated, else one value a row, and its column.
 
     Attributes:
       name: in the signature.
@@ -42,6 +42,7 @@ class Scoring:
       passthrough: columns that are copied to the output table.
       signature: the one that is called.
       batch_rows: rows of one call where the contestant is free to choose them.
+      calls_at_once: threads that call the model where the contestant is free to use them.
     """
 
     features: dict[str, str]
@@ -51,6 +52,7 @@ class Scoring:
     passthrough: tuple[str, ...] = ()
     signature: str = "serving_default"
     batch_rows: int = 65_536
+    calls_at_once: int = 1
 
     @property
     def columns(self) -> list[str]:

@@ -1,18 +1,20 @@
 """TensorFlow alone on arrays in memory, the limit: `python -m benchmarks.contestants.bare TASK`.
 
-The measured span has loading the model and calling it on every row, `batch_rows` rows a call, with
-decoding where the workload has it; reading the source and converting numbers to float32 come
-before, writing the results to a Parquet file comes after.
+The measured span has loading the model and calling it on every row, `batch_rows` rows a call and
+`calls_at_once` of them at a time, with decoding or encoding where the workload has it; reading the
+source and converting numbers to float32 come before, writing the results to a Parquet file comes
+after.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.feeds import Columns, prepared
+from benchmarks.feeds import Array, Columns, prepared
 from benchmarks.scorer import Scorer, arrays, arrow
 from benchmarks.task import OUTPUT, Report, Task, answer
 from scoring.runtime import tensorflow
@@ -34,10 +36,12 @@ def score(task: Task) -> Report:
 
 def _all(scorer: Scorer, columns: Columns, task: Task) -> dict[str, pa.Array]:
     step = task.scoring.batch_rows
-    parts = [
-        scorer({name: values[start : start + step] for name, values in columns.items()})
-        for start in range(0, task.rows, step)
-    ]
+
+    def called(start: int) -> dict[str, Array]:
+        return scorer({name: values[start : start + step] for name, values in columns.items()})
+
+    with ThreadPoolExecutor(task.scoring.calls_at_once) as threads:
+        parts = list(threads.map(called, range(0, task.rows, step)))
     return {name: arrow(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
 

@@ -67,7 +67,7 @@ def score(task: Task, method: str) -> Report:
     tensorflow()
     options = pipeline_options([], temp_location=task.temp_location)
     options.view_as(GoogleCloudOptions).project = task.project
-    schema = _schema(task)
+    schema = output_schema(task)
     started = time.perf_counter()
     root = beam.Pipeline(options=options)
     build(root, task, method, schema)
@@ -77,15 +77,20 @@ def score(task: Task, method: str) -> Report:
 
 def build(root: beam.Pipeline, task: Task, method: str, schema: dict[str, Any]) -> None:
     """Adds the stock path to `root`."""
-    rows = root | "ReadFromBigQuery" >> beam.io.ReadFromBigQuery(
+    rows = read(root, task, method)
+    scored = rows | "RunInference" >> RunInference(RowHandler(task))
+    write(scored, task, schema)
+
+
+def read(root: beam.Pipeline, task: Task, method: str) -> beam.PCollection[Row]:
+    """The input table as dictionaries."""
+    return root | "ReadFromBigQuery" >> beam.io.ReadFromBigQuery(
         method=method,
         table=f"{task.project}:{INPUT}",
         # Arrow on the wire instead of the default Avro: the whole run takes half as long.
         use_native_datetime=method == beam.io.ReadFromBigQuery.Method.DIRECT_READ,
         gcs_location=task.temp_location,
     )
-    scored = rows | "RunInference" >> RunInference(RowHandler(task))
-    write(scored, task, schema)
 
 
 def write(scored: beam.PCollection[Row], task: Task, schema: dict[str, Any]) -> None:
@@ -97,7 +102,7 @@ def write(scored: beam.PCollection[Row], task: Task, schema: dict[str, Any]) -> 
     )
 
 
-def _schema(task: Task) -> dict[str, Any]:
+def output_schema(task: Task) -> dict[str, Any]:
     """The output table's: copied columns as in the source, then the outputs."""
     source = {
         f.name: f.to_api_repr() for f in bigquery_client(task.project).get_table(INPUT).schema

@@ -122,6 +122,9 @@ class ScoredBatch:
     non_finite_rows: int = 0
 
 
+_Outcome = Future[ScoredBatch]
+
+
 class Scorer:
     """Scores record batches with a loaded model, in this process."""
 
@@ -164,53 +167,65 @@ class Scorer:
     def score(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
         """Scores a batch of any length in calls of at most the allowed number of rows.
 
+        Slices that are scored at the same time come in the order of their rows all the same.
+
         Raises:
           FetchError: an object did not come, which says nothing about its row.
         """
+        under_way: deque[_Outcome] = deque()
+        try:
+            for outcome in self._outcomes(batch):
+                under_way.append(outcome)
+                if len(under_way) == self._slices_at_once:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for outcome in under_way:
+                outcome.cancel()
+
+    def _outcomes(self, batch: pa.RecordBatch) -> Iterator[_Outcome]:
+        """Starts to score one slice after the other, as it is asked for the next."""
         if self._objects is None:
-            yield from self._score_rows(batch)
+            yield from map(self._started, self._slices(batch))
             return
         for part in self._objects.fetched(batch):
-            yield ScoredBatch(
-                scored=None,
-                rejected=self._reject(part.batch, part.faults),
-                defaulted_rows=0,
-                feed_seconds=0.0,
-                call_seconds=0.0,
-                outputs_seconds=0.0,
-                objects_fetched=part.objects,
-                object_bytes=part.object_bytes,
-                fetch_seconds=part.seconds,
+            fetched: _Outcome = Future()
+            fetched.set_result(
+                ScoredBatch(
+                    scored=None,
+                    rejected=self._reject(part.batch, part.faults),
+                    defaulted_rows=0,
+                    feed_seconds=0.0,
+                    call_seconds=0.0,
+                    outputs_seconds=0.0,
+                    objects_fetched=part.objects,
+                    object_bytes=part.object_bytes,
+                    fetch_seconds=part.seconds,
+                )
             )
-            yield from self._score_rows(part.rows)
+            yield fetched
+            yield from map(self._started, self._slices(part.rows))
 
-    def _score_rows(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
-        """Scores slices, some of them at once; their outcomes come in the order of the rows."""
+    def _started(self, batch: pa.RecordBatch) -> _Outcome:
+        """The outcome of a slice: to be waited for where there are threads for it."""
+        if self._threads is not None:
+            return self._threads.submit(self._score_slice, batch)
+        scored: _Outcome = Future()
+        scored.set_result(self._score_slice(batch))
+        return scored
+
+    def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not batch.num_rows:
             return
         row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
         rows_within_bytes = max(1, MAX_FEED_BYTES // row_bytes)
-        under_way: deque[Future[ScoredBatch]] = deque()
         start = 0
-        try:
-            while start < batch.num_rows or under_way:
-                while start < batch.num_rows and len(under_way) < self._slices_at_once:
-                    # Asked each time: every call teaches.
-                    rows = min(self._size.rows, rows_within_bytes)
-                    under_way.append(self._started(batch.slice(start, rows)))
-                    start += rows
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
-
-    def _started(self, batch: pa.RecordBatch) -> Future[ScoredBatch]:
-        """The outcome of a slice, to be waited for where there are threads for it."""
-        if self._threads is not None:
-            return self._threads.submit(self._score_slice, batch)
-        done: Future[ScoredBatch] = Future()
-        done.set_result(self._score_slice(batch))
-        return done
+        while start < batch.num_rows:
+            # Asked each time: every call teaches.
+            rows = min(self._size.rows, rows_within_bytes)
+            yield batch.slice(start, rows)
+            start += rows
 
     def _score_slice(self, batch: pa.RecordBatch) -> ScoredBatch:
         seconds = self._clock.seconds
@@ -223,20 +238,21 @@ class Scorer:
         faults += _relocated(refused, rows)
         rows = _without(rows, refused)
         called = seconds()
-        if len(pieces) == 1 and not refused:
-            self._size.learn(batch.num_rows, called - fed)
         scored, unfit = self._build(batch, rows, pieces)
         faults += _relocated(unfit, rows)
         rejected = self._reject(batch, faults)
         tensors = [b.tensor for b in self._spec.outputs]
         non_finite = sum(non_finite_rows(piece, tensors) for piece in pieces)
+        built = seconds()
+        if len(pieces) == 1 and not refused:
+            self._size.learn(batch.num_rows, built - started)
         return ScoredBatch(
             scored,
             rejected,
             defaulted_rows,
             feed_seconds=fed - started,
             call_seconds=called - fed,
-            outputs_seconds=seconds() - called,
+            outputs_seconds=built - called,
             called_rows=called_rows,
             non_finite_rows=non_finite,
         )

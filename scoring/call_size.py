@@ -47,7 +47,7 @@ class CallSize:
                 self._is_found = True
 
     def learn(self, rows: int, seconds: float) -> None:
-        """A call with `rows` rows took so long; what other sizes took says nothing any more."""
+        """A call with `rows` rows took so long with all around it; other sizes are old news."""
         with self._lock:
             if self._is_found or rows != self._rows:
                 return

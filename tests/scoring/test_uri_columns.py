@@ -236,7 +236,8 @@ def test_the_next_objects_are_on_their_way_while_the_model_is_called(loaded: Any
 
     spec = uri_spec(loaded, saved_models.echoed_bytes)
     batch = batch_of(COLUMNS, uri=[uri(i) for i in range(101)])
-    outcomes = list(Scorer(spec, model, ticking_clock(), fetch).score(batch))
+    scorer = Scorer(spec, model, ticking_clock(), fetch, first_call_rows=1024)
+    outcomes = list(scorer.score(batch))
     assert [o.scored.num_rows for o in outcomes if o.scored is not None] == [64, 37]
 
 

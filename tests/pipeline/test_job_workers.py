@@ -13,6 +13,7 @@ from pipeline.graph import build
 from pipeline.machines import machines_of
 from pipeline.plan import make_plan
 from scoring import metrics
+from transforms.publishing_jobs import make_run_tables
 
 _ROWS = 5000
 
@@ -73,6 +74,7 @@ def test_two_processes_score_every_row_once_and_load_the_model_once_each_or_toge
     plan, _ = make_plan(parsed.config, numbers.client, numbers.folder, datetime.now(UTC), machines)
     pipeline = beam.Pipeline(options=options)
     build(pipeline, plan)
+    make_run_tables(numbers.client, plan.publication, datetime.now(UTC))
 
     finished = pipeline.run()
 

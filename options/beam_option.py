@@ -26,10 +26,13 @@ REFUSED: dict[str, str] = {
     "create_from_snapshot": "only streaming jobs have snapshots, and bulkscore runs batch jobs",
 }
 
-# The argument that says of a switch that it is off.
+# The argument that says of a switch that it is off, where that is not what its absence says.
+# enable_streaming_engine has none, and is on in Beam 2.77: a batch job does not heed it.
 _OPPOSITES: dict[str, str] = {
     "use_public_ips": "--no_use_public_ips",
     "no_use_public_ips": "--use_public_ips",
+    "save_main_session": "--no_save_main_session",
+    "no_save_main_session": "--save_main_session",
 }
 
 
@@ -46,8 +49,7 @@ def beam_argument(name: str, option: BeamOption, text: str | None) -> str | None
         return None
     is_off = option.value == "switch" and text is not None and text.lower() == "false"
     if is_off:
-        # How a launcher passes what is not wanted.  Beam takes no value here: off is left out, or
-        # is a switch of its own where not to say anything would leave it to the service.
+        # How launchers pass what is not wanted; Beam takes no value here.
         return _OPPOSITES.get(name)
     if name in REFUSED:
         raise UsageError(f"--{name} cannot be used: {REFUSED[name]}. Drop it.")

@@ -100,6 +100,13 @@ def test_an_empty_beam_option_is_not_given() -> None:
     assert _score("--subnetwork=", "--num_workers=", "--no_auth=", "--streaming=").beam_args == ()
 
 
+def test_a_switch_of_beam_can_be_told_to_be_off() -> None:
+    left_out = ("--no_auth=false", "--enable_streaming_engine=FALSE", "--streaming=false")
+    assert _score(*left_out).beam_args == ()
+    assert _score("--use_public_ips=false").beam_args == ("--no_use_public_ips",)
+    assert _score("--no_use_public_ips=true").beam_args == ("--no_use_public_ips",)
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "europe-docker.pkg.dev/my-project/images/bulkscore:1"
+HARNESS_THREADS = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ def usual_arguments(cloud: LocalCloud, parameters: Mapping[str, str], job_object
         staging_location=f"{cloud.temp_location}/staging",
         sdk_container_image=IMAGE,
         additional_experiments=["use_runner_v2"],
+        additional_pipeline_options=[
+            f"number_of_worker_harness_threads={HARNESS_THREADS}",
+            "enable_streaming_engine=false",
+        ],
     )
     place = JobPlace("score-20250131", cloud.project, "europe-west1", job_object)
     return launch_arguments(parameters, settings, place)

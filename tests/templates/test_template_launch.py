@@ -15,7 +15,7 @@ import staged_graph
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud import bigquery
-from launcher import IMAGE, ROOT, Launch, launch
+from launcher import HARNESS_THREADS, IMAGE, ROOT, Launch, launch
 from small_run import DATASET
 
 from pipeline import cli
@@ -71,12 +71,13 @@ def test_it_returns_without_waiting_and_says_so(launched: Launched) -> None:
     assert "Traceback" not in launched.launch.stderr
 
 
-def test_the_job_runs_the_image_of_the_launch(launched: Launched) -> None:
+def test_the_job_runs_the_image_and_threads_of_the_launch(launched: Launched) -> None:
     job = launched.job
     assert (job["name"], job["type"]) == ("score-20250131", "JOB_TYPE_BATCH")
     (pool,) = job["environment"]["workerPools"]
     assert pool["workerHarnessContainerImage"] == IMAGE
     assert [i["containerImage"] for i in pool["sdkHarnessContainerImages"]] == [IMAGE]
+    assert pool["numThreadsPerWorker"] == HARNESS_THREADS
     # No package is staged that workers would have to install.
     assert [
         p["name"] for p in pool["packages"] if p["name"].endswith((".gz", ".whl", ".zip"))

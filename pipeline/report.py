@@ -8,6 +8,7 @@ from tabulate import tabulate
 from pipeline.plan import Plan
 from pipeline.sample import Sample
 from pipeline.table_layout import layout_text
+from pipeline.workers import Workers
 from scoring import metrics
 
 _STAGES = (
@@ -22,8 +23,14 @@ _STAGES = (
 
 def plan_text(plan: Plan) -> str:
     """The plan as tables: the run, the inputs, the outputs, the workers."""
-    tables = (_run_table(plan), _inputs_table(plan), _outputs_table(plan), _workers_table(plan))
-    return "\n\n".join(tables)
+    tables = (_run_table(plan), _inputs_table(plan), _outputs_table(plan))
+    return "\n\n".join((*tables, workers_text(plan.workers)))
+
+
+def workers_text(workers: Workers) -> str:
+    """What was decided about the workers, each choice with its reason."""
+    rows = [(choice.subject, choice.value, choice.reason) for choice in workers.choices]
+    return tabulate(rows, headers=("workers", "choice", "because"), disable_numparse=True)
 
 
 def sample_text(sample: Sample | None) -> str:
@@ -123,11 +130,6 @@ def _outputs_table(plan: Plan) -> str:
         origin = f"model output {binding.tensor}" if binding else _origin(plan, field.name)
         rows.append((field.name, field.sql_type, origin))
     return tabulate(rows, headers=("output column", "type", "from"))
-
-
-def _workers_table(plan: Plan) -> str:
-    rows = [(choice.subject, choice.value, choice.reason) for choice in plan.workers.choices]
-    return tabulate(rows, headers=("workers", "choice", "because"), disable_numparse=True)
 
 
 def _origin(plan: Plan, name: str) -> str:

@@ -1,12 +1,14 @@
 """What is decided about the workers, from the runner's options and the model's size."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from options.config import Config
 from pipeline.job import pipeline_options
 from pipeline.machines import GIB, Machines, machines_of
+from pipeline.report import workers_text
 from pipeline.workers import Workers, plan_workers
 from scoring.batch import ScoringSpec
 from scoring.bindings import ImageBinding
@@ -171,3 +173,11 @@ def test_the_runners_options_are_heeded() -> None:
     assert (here.are_here, here.processes) == (True, 2)
     assert _machines("direct_num_workers=2", "direct_running_mode=multi_threading").processes == 1
     assert _machines("runner=PortableRunner").has_one_process
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = Path(__file__).parents[2] / "docs" / "sizing.md"
+    machines = _machines("runner=DataflowRunner", "machine_type=n1-standard-4")
+    config = Config.from_texts({"input_table": ["d.t"], "model": ["m"], "output_table": ["d.p"]})
+    workers = plan_workers(config, _spec(_NUMBERS), 300_000_000, machines)
+    assert f"```\n{workers_text(workers)}\n```" in page.read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fmt lock bench sweep chain chain-control lock-airflow image template \
-	test-image test-gcloud clean
+	test-composer test-image test-gcloud clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ chain: .venv/installed build/worker/installed ## launch the template on a local 
 chain-control: .venv/installed build/control/installed ## the same with a module missing, which has to fail
 	$(BIN)/python tests/dataflow/chain.py --worker=build/control/bin/python \
 	  --without_module=scoring.outputs
+
+test-composer: .venv/installed build/worker/installed build/airflow-2.11/installed build/airflow-3.1/installed ## run the DAG in Airflow 2.11 and 3.1 on a local Dataflow
+	$(BIN)/python tests/composer/dag_chain.py
 
 fmt: .venv/installed ## format and fix what can be fixed
 	$(BIN)/ruff format

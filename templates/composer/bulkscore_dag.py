@@ -46,7 +46,8 @@ MAX_ACTIVE_DAYS = 1
 # Launches after the first, when a job fails. What cannot work is not tried again.
 RETRIES = 2
 RETRY_DELAY = timedelta(minutes=5)
-# The longest that a day may take. The job itself goes on, and the next try finds it.
+# The longest that a day may take. A triggerer leaves the job alone then, and the next try finds it;
+# a worker cancels it.
 TIMEOUT = timedelta(hours=12)
 
 # ---- What is scored
@@ -273,9 +274,10 @@ class ScoreDay(DataflowStartFlexTemplateOperator):
 
     def _end(self, job_id: str) -> None:
         job = self._job(job_id)
-        if job["currentState"] == DataflowJobStatus.JOB_STATE_DONE:
-            return
         run_id = self._launch["parameters"]["run_id"]
+        # A job can also fail after its run has been published, by itself or by another job.
+        if job["currentState"] == DataflowJobStatus.JOB_STATE_DONE or run_rows(run_id, "published"):
+            return
         launched = datetime.fromisoformat(job["createTime"])
         refused = [r for r in run_rows(run_id, "refused") if r["started_at"] >= launched]
         if refused:

@@ -1,11 +1,12 @@
-"""Runs a DAG in an environment of Airflow, against local servers; knows nothing of bulkscore.
+"""Runs DAGs in an environment of Airflow, against local servers; knows nothing of bulkscore.
 
-    python run_dag.py FOLDER CONF [CONF ...]
+    python run_dag.py FOLDER RUN [RUN ...]
 
-FOLDER has the file of one DAG, and each CONF is the JSON of a run's parameters. The runs follow one
-another. The environment names the servers: DATAFLOW_URL that of Dataflow, BIGQUERY_EMULATOR_HOST
-that of BigQuery. Standard output gets one line of JSON for each run, with the states of its tasks
-and what they said when they failed; Airflow's own log is standard error.
+FOLDER has the files of the DAGs, and each RUN is JSON with the names `dag_id` and `conf`, a run's
+parameters. The runs follow one another. The environment names the servers: DATAFLOW_URL that of
+Dataflow, BIGQUERY_EMULATOR_HOST that of BigQuery. Standard output gets one line of JSON for each
+run, with the states of its tasks and what they said when they failed; Airflow's own log is standard
+error.
 """
 
 from __future__ import annotations
@@ -39,34 +40,33 @@ def redirect_dataflow(url: str, target: str) -> None:
     dataflow.AsyncDataflowHook.initialize_client = initialize_client
 
 
-def only_dag(folder: str) -> Any:
-    """The one DAG of a folder, loaded as Airflow does."""
+def loaded_dags(folder: str) -> dict[str, Any]:
+    """The DAGs of a folder, by their ids; ends the program if one cannot be imported."""
     bag = DagBag(folder, include_examples=False)
     if bag.import_errors:
         sys.exit("\n".join(bag.import_errors.values()))
-    (dag,) = bag.dags.values()
-    return dag
+    return dict(bag.dags)
 
 
-def main(folder: str, *confs: str) -> None:
-    """Runs the DAG once for each of the confs."""
+def main(folder: str, *runs: str) -> None:
+    """Runs DAGs one after another."""
     url = os.environ["DATAFLOW_URL"]
     with contextlib.redirect_stdout(sys.stderr), grpc_door(url) as target:
         redirect_dataflow(url, target)
-        dag = only_dag(folder)
-        for conf in confs:
-            report = one_run(dag, json.loads(conf))
-            print(json.dumps(report), file=sys.__stdout__, flush=True)
+        dags = loaded_dags(folder)
+        for wanted in map(json.loads, runs):
+            report = one_run(dags[wanted["dag_id"]], wanted["conf"])
+            print(json.dumps({**wanted, **report}), file=sys.__stdout__, flush=True)
 
 
 def one_run(dag: Any, conf: dict[str, str]) -> dict[str, Any]:
-    """Runs the DAG once and says how it ended."""
+    """Runs a DAG once and says how it ended."""
     errors: list[str] = []
     for task in dag.tasks:
         task.on_failure_callback = [lambda context: errors.append(str(context["exception"]))]
     run = dag.test(run_conf=conf)
     tasks = {i.task_id: f"{i.state}, try {i.try_number}" for i in run.get_task_instances()}
-    return {"conf": conf, "state": run.state, "tasks": tasks, "errors": errors}
+    return {"state": run.state, "tasks": tasks, "errors": errors}
 
 
 if __name__ == "__main__":

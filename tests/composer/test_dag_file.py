@@ -7,50 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from edited_dag import DAG_FILE, ROOT, edited
+from edited_dag import DAG_FILE, ROOT, edited, launch_of, names_before_airflow
 
 SOURCE = DAG_FILE.read_text(encoding="utf-8")
 _METADATA = json.loads((ROOT / "templates" / "flex" / "metadata.json").read_text(encoding="utf-8"))
-_RENDERED = {
-    "{{ params.day or data_interval_start | ds }}": "2025-01-31",
-    "{{ macros.ds_add(params.day or data_interval_start | ds, 1) }}": "2025-02-01",
-    "{{ (params.day or data_interval_start | ds) | replace('-', '') }}": "20250131",
-    "{{ params.version }}": "1",
-}
-
-
-def _without_airflow(source: str) -> dict[str, Any]:
-    """The names that the file defines before it needs Airflow: constants, the launch, SQL."""
-    body = ast.parse(source).body
-    ends = [
-        index
-        for index, statement in enumerate(body)
-        if isinstance(statement, ast.Assign) and "Asset" in ast.dump(statement.value)
-    ]
-    kept = [s for s in body[: ends[0]] if not isinstance(s, ast.Try) and not _is_of_airflow(s)]
-    names: dict[str, Any] = {}
-    exec(compile(ast.Module(kept, []), str(DAG_FILE), "exec"), names)
-    return names
-
-
-def _is_of_airflow(statement: ast.stmt) -> bool:
-    module = statement.module if isinstance(statement, ast.ImportFrom) else None
-    return module is not None and module.partition(".")[0] in {"airflow", "googleapiclient"}
-
-
-def _rendered(text: str) -> str:
-    for template, value in _RENDERED.items():
-        text = text.replace(template, value)
-    assert "{{" not in text
-    return text
+_DAYS = ("2025-01-31", "2025-02-01")
 
 
 @pytest.fixture(scope="module")
 def launch() -> dict[str, Any]:
-    """The launch of 2025-01-31."""
-    names = _without_airflow(SOURCE)
-    launch: dict[str, Any] = json.loads(_rendered(json.dumps(names["LAUNCH"])))
-    return launch["launchParameter"]
+    """The launch of a day."""
+    launch: dict[str, Any] = launch_of(SOURCE, *_DAYS)["launchParameter"]
+    return launch
 
 
 def test_it_imports_what_composer_has() -> None:
@@ -83,14 +51,14 @@ def test_a_day_has_names_of_its_own(launch: dict[str, Any]) -> None:
 
 def test_a_condition_may_name_the_next_day() -> None:
     condition = "at >= TIMESTAMP '{day}' AND at < TIMESTAMP '{next_day}'"
-    names = _without_airflow(edited(SOURCE, {"DAY_CONDITION": condition}))
-    sent = names["LAUNCH"]["launchParameter"]["parameters"]["row_restriction"]
-    assert _rendered(sent) == "at >= TIMESTAMP '2025-01-31' AND at < TIMESTAMP '2025-02-01'"
+    launch = launch_of(edited(SOURCE, {"DAY_CONDITION": condition}), *_DAYS)
+    sent = launch["launchParameter"]["parameters"]["row_restriction"]
+    assert sent == "at >= TIMESTAMP '2025-01-31' AND at < TIMESTAMP '2025-02-01'"
 
 
 @pytest.fixture(scope="module")
 def quoted() -> Callable[..., str]:
-    function: Callable[..., str] = _without_airflow(SOURCE)["quoted"]
+    function: Callable[..., str] = names_before_airflow(SOURCE)["quoted"]
     return function
 
 
@@ -108,7 +76,7 @@ def test_what_is_no_table_does_not_reach_sql(quoted: Callable[..., str], table: 
 
 
 def test_the_tables_beside_the_output_follow_it() -> None:
-    names = _without_airflow(edited(SOURCE, {"OUTPUT_TABLE": "p.d.scores"}))
+    names = names_before_airflow(edited(SOURCE, {"OUTPUT_TABLE": "p.d.scores"}))
     assert "FROM `p.d.scores__runs` WHERE" in names["_RUNS_QUERY"]
     assert "FROM `p.d.scores__rejects` WHERE" in names["_REJECTS_QUERY"]
 

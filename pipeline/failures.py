@@ -15,16 +15,24 @@ from transforms.publishing_jobs import record, run_jobs
 from transforms.run_record import FAILED, PUBLISHED, REFUSED, SCORED, in_state, planned_row
 
 # Beam's last line on an error is its message, perhaps in quotes and with the step's name.
-_REASON = re.compile(r"""["']?(.*?)(?: \[while running '.*'\])?["']?""")
+_STEP = re.compile(r""" \[while running '.*'\](?=["']?$)""")
 _BIGQUERY_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException)
 
 
 def reason_of(error: Exception) -> str:
     """Why Beam says that the pipeline failed, in one line without a full stop."""
-    matches = (_REASON.fullmatch(line.strip()) for line in reversed(str(error).splitlines()))
+    lines = (_unquoted(_STEP.sub("", line.strip())) for line in reversed(str(error).splitlines()))
     # The errors of gRPC end in a line with a bracket alone.
-    telling = (m[1] for m in matches if m and any(c.isalnum() for c in m[1]))
+    telling = (line for line in lines if any(c.isalnum() for c in line))
     return next(telling, repr(error)).removesuffix(".")
+
+
+def _unquoted(line: str) -> str:
+    """Without quotes around it, one of which may stand in another line; those within stay."""
+    for quote in ("'", '"'):
+        if line.count(quote) == 1 or line.strip(quote).count(quote) == 0:
+            line = line.strip(quote)
+    return line
 
 
 def failed_run(client: bigquery.Client, publication: Publication, reason: str) -> Exception:

@@ -2,16 +2,19 @@
 
     python tests/dataflow/chain.py [--without_module scoring.outputs]
 
-Two ways lead into the local Dataflow, and both are gone: a launch of the template, and a graph that
-Beam's DataflowRunner submits for `bulkscore score`. Launcher and workers run in build/worker, which
-has what the image installs and nothing else. In the end the predictions are compared with plain
-TensorFlow, and the runs table is read. Exits with 0 only if all of it is right.
+There are two ways into the local Dataflow: a launch of the template, and a graph that Beam's
+DataflowRunner submits for `bulkscore score`. Both are gone to a good end and to a bad or an idle
+one. Launcher and workers run in build/worker, which has what the image installs and nothing else.
+Predictions are compared with plain TensorFlow, and the runs table is read. Exits with 0 only if all
+of it is right.
 
-With --without_module the package is installed without that module, and the chain has to fail: exits
-with 0 only if both ways do.
+With --without_module the package is installed without that module, and the chain has to break:
+exits with 0 only if every way fails for want of it.
 
-A scheduler can be the first hop: `run_chain` takes a function that launches the template by the
-service's URL and returns the id of the job; here it is a plain request.
+A scheduler can be the first hop: `run_chain` takes a function that gets a Task, launches the
+template and returns the id of the job. It raises ChainBrokenError if it cannot. Here it is a plain
+request. A program in another folder finds the modules with this folder, tests and the root of the
+repository on its path.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from saved_models import EIGHT_NAMES, eight_floats
 from worker_machine import ROOT, install_package
 
 from options.template_metadata import container_spec, render
+from pipeline import cli
 from pipeline.local.servers import LocalCloud, embedded_cloud
 from pipeline.local.tables import export_table, load_table
 from scoring.runtime import tensorflow
@@ -119,30 +123,136 @@ def run_chain(first_hop: FirstHop, python: Path = WORKER_PYTHON) -> list[str | N
         log = functools.partial(say, "  dataflow: ")
         service = stack.enter_context(dataflow_service(cloud, python, log))
         say(f"Dataflow {service.url}, whose machines run {python}")
-        task = _task(cloud, service)
-        ways = (
-            ("launched", lambda: _launch(task, first_hop)),
-            # Of the same run: what a scheduler does that repeats a finished task.
-            ("launched", lambda: _launch(task, first_hop)),
-            ("submitted", lambda: _submit(cloud, service)),
-        )
-        return [_wrong(way, client, table, expected, folder) for table, way in ways]
+        ways = Ways(cloud, service, client, folder, expected)
+        return [
+            _wrong("launched", lambda: ways.launch(first_hop)),
+            _wrong("launched again", lambda: ways.launch(first_hop)),
+            _wrong("submitted", ways.submit),
+            _wrong("refused", ways.submit_what_is_refused),
+        ]
 
 
-def _wrong(
-    way: Callable[[], None],
-    client: bigquery.Client,
-    table: str,
-    expected: dict[int, float],
-    folder: Path,
-) -> str | None:
+def _wrong(name: str, way: Callable[[], None]) -> str | None:
+    say(f"== {name}")
     try:
         way()
-        _check_results(client, table, expected, folder)
     except ChainBrokenError as e:
         say(f"FAILED: {e}")
         return str(e)
     return None
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways into Dataflow; each raises ChainBrokenError where it breaks."""
+
+    cloud: LocalCloud
+    service: DataflowService
+    client: bigquery.Client
+    folder: Path
+    expected: dict[int, float]
+
+    def launch(self, first_hop: FirstHop) -> None:
+        """A launch; done again, as a scheduler may, its job has nothing to do."""
+        task = Task(
+            url=self.service.url,
+            project=self.cloud.project,
+            region=REGION,
+            template=_uri(self.cloud, "bulkscore.json"),
+            job_name="score-20250131",
+            temp_location=self.cloud.temp_location,
+            staging_location=f"{self.cloud.temp_location}/staging",
+            parameters={
+                "input_table": f"{_DATASET}.t",
+                "model": _uri(self.cloud, "model"),
+                "key_columns": "id",
+                "output_table": f"{_DATASET}.launched",
+                "run_id": "launched",
+            },
+        )
+        say(f"launch of {task.template} with {task.parameters}")
+        job_id = first_hop(task)
+        state = _await_end(task, job_id)
+        if state != "JOB_STATE_DONE":
+            raise ChainBrokenError(f"the launched job ended in {state}: {_reason(task, job_id)}")
+        self._check("launched")
+
+    def submit(self) -> None:
+        """`bulkscore score`, which waits for the job and tells its end."""
+        finished = self._score("submitted")
+        _demand(finished, code=cli.OK, stdout="published", stderr="")
+        for line in finished.stdout.rpartition("\n\n")[2].splitlines():
+            say(f"  score: {line}")
+        self._check("submitted")
+
+    def submit_what_is_refused(self) -> None:
+        """The same with a limit that one reject is above: it fails, with the reason."""
+        finished = self._score("refused", "--max_rejected_fraction=0")
+        reason = "Run refused was not published: 1 of 1,000 rows were rejected"
+        _demand(finished, code=cli.REFUSED, stdout="", stderr=reason)
+        for line in finished.stderr.rpartition("bulkscore: ")[2].splitlines():
+            say(f"  score: {line}")
+        states = self._states("refused")
+        if states != ["refused", "scored"]:
+            raise ChainBrokenError(f"states of the run in refused__runs: {states}")
+
+    def _score(self, table: str, *more: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command in this environment; the graph is executed in the other."""
+        arguments = [
+            "score",
+            f"--input_table={_DATASET}.t",
+            f"--model={_uri(self.cloud, 'model')}",
+            "--key_columns=id",
+            f"--output_table={_DATASET}.{table}",
+            f"--run_id={table}",
+            *more,
+            "--runner=DataflowRunner",
+            f"--dataflow_endpoint={self.service.url}",
+            "--no_auth",
+            f"--project={self.cloud.project}",
+            f"--region={REGION}",
+            f"--job_name=score-{table}",
+            f"--temp_location={self.cloud.temp_location}",
+            f"--sdk_container_image={_IMAGE}",
+        ]
+        say("bulkscore " + " ".join(arguments))
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _check(self, table: str) -> None:
+        """Compares what was published."""
+        scored = {row["id"]: row["score"] for row in self._rows(table)}
+        rejects = [(row["key"]["id"], row["code"]) for row in self._rows(f"{table}__rejects")]
+        states = self._states(table)
+        if scored != self.expected:
+            raise ChainBrokenError(f"table {table} differs from plain TensorFlow")
+        if rejects != [(_NULL_ROW, "NULL_VALUE")]:
+            raise ChainBrokenError(f"rejects of {table}: {rejects}")
+        if states != ["published", "scored"]:
+            raise ChainBrokenError(f"states of the run in {table}__runs: {states}")
+        say(f"table {table}: {len(scored)} rows as by plain TensorFlow, 1 reject, run published")
+
+    def _states(self, table: str) -> list[str]:
+        return sorted(row["state"] for row in self._rows(f"{table}__runs"))
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        file = export_table(self.client, f"{_DATASET}.{table}", self.folder)
+        return list(pq.read_table(file).to_pylist())
+
+
+def _demand(
+    finished: subprocess.CompletedProcess[str], *, code: int, stdout: str, stderr: str
+) -> None:
+    found = (finished.returncode, stdout in finished.stdout, stderr in finished.stderr)
+    if found != (code, True, True):
+        raise ChainBrokenError(
+            f"score ended with {finished.returncode}, expected {code}:\n{finished.stderr}"
+        )
 
 
 def _load_inputs(cloud: LocalCloud, client: bigquery.Client, folder: Path) -> dict[int, float]:
@@ -169,33 +279,6 @@ def _uri(cloud: LocalCloud, name: str) -> str:
     return f"gs://{cloud.bucket}/{_DATASET}/{name}"
 
 
-def _task(cloud: LocalCloud, service: DataflowService) -> Task:
-    return Task(
-        url=service.url,
-        project=cloud.project,
-        region=REGION,
-        template=_uri(cloud, "bulkscore.json"),
-        job_name="score-20250131",
-        temp_location=cloud.temp_location,
-        staging_location=f"{cloud.temp_location}/staging",
-        parameters={
-            "input_table": f"{_DATASET}.t",
-            "model": _uri(cloud, "model"),
-            "key_columns": "id",
-            "output_table": f"{_DATASET}.launched",
-            "run_id": "launched",
-        },
-    )
-
-
-def _launch(task: Task, first_hop: FirstHop) -> None:
-    say(f"launch of {task.template} with {task.parameters}")
-    job_id = first_hop(task)
-    state = _await_end(task, job_id)
-    if state != "JOB_STATE_DONE":
-        raise ChainBrokenError(f"the launched job ended in {state}: {_reason(task, job_id)}")
-
-
 def _await_end(task: Task, job_id: str) -> str:
     ends = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
     deadline = time.monotonic() + _JOB_S
@@ -220,59 +303,6 @@ def _call(task: Task, verb: str, path: str, body: dict[str, Any] | None = None) 
     )
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
-
-
-def _submit(cloud: LocalCloud, service: DataflowService) -> None:
-    """`bulkscore score` from this environment, the graph executed in the other."""
-    arguments = [
-        "score",
-        f"--input_table={_DATASET}.t",
-        f"--model={_uri(cloud, 'model')}",
-        "--key_columns=id",
-        f"--output_table={_DATASET}.submitted",
-        "--run_id=submitted",
-        "--runner=DataflowRunner",
-        f"--dataflow_endpoint={service.url}",
-        "--no_auth",
-        f"--project={cloud.project}",
-        f"--region={REGION}",
-        "--job_name=score-submitted",
-        f"--temp_location={cloud.temp_location}",
-        f"--sdk_container_image={_IMAGE}",
-    ]
-    say("bulkscore " + " ".join(arguments))
-    finished = subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if finished.returncode:
-        raise ChainBrokenError(f"score ended with {finished.returncode}:\n{finished.stderr}")
-    for line in finished.stdout.rpartition("\n\n")[2].splitlines():
-        say(f"  score: {line}")
-
-
-def _check_results(
-    client: bigquery.Client,
-    table: str,
-    expected: dict[int, float],
-    folder: Path,
-) -> None:
-    def rows(name: str) -> list[dict[str, Any]]:
-        return pq.read_table(export_table(client, f"{_DATASET}.{name}", folder)).to_pylist()
-
-    scored = {row["id"]: row["score"] for row in rows(table)}
-    rejected = [(row["key"]["id"], row["code"]) for row in rows(f"{table}__rejects")]
-    states = sorted(row["state"] for row in rows(f"{table}__runs"))
-    if scored != expected:
-        raise ChainBrokenError(f"table {table} differs from plain TensorFlow")
-    if rejected != [(_NULL_ROW, "NULL_VALUE")]:
-        raise ChainBrokenError(f"rejects of {table}: {rejected}")
-    if states != ["published", "scored"]:
-        raise ChainBrokenError(f"states of the run in {table}__runs: {states}")
-    say(f"table {table}: {len(scored)} rows as by plain TensorFlow, 1 reject, run published")
 
 
 def say(*text: str) -> None:

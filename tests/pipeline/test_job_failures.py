@@ -3,10 +3,12 @@
 import shutil
 
 import pyarrow as pa
+import pytest
 from saved_models import weighted
 from workbench import Saved, Workbench
 
 from pipeline import cli
+from pipeline.failures import reason_of
 
 
 def test_a_model_that_cannot_be_loaded(bench: Workbench, saved: Saved) -> None:
@@ -31,3 +33,17 @@ def test_a_model_that_cannot_be_loaded(bench: Workbench, saved: Saved) -> None:
 
     # What a run finds out late, a check finds out at once.
     bench.check(model).refused_with(damaged)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Traceback:\nModuleNotFoundError: No module named 'a.b'", "No module named 'a.b'"),
+        ("Traceback:\nOSError: gone. [while running 'Score/Call']", "OSError: gone"),
+        ("RuntimeError(\"Traceback:\nOSError: gone [while running 'Score']\"", "OSError: gone"),
+        ("'Traceback'\n'all of it'", "all of it"),
+        ("OSError: 'a' is not 'b'\n}", "OSError: 'a' is not 'b'"),
+    ],
+)
+def test_the_reason_is_the_last_telling_line(text: str, reason: str) -> None:
+    assert reason_of(RuntimeError(text)).endswith(reason)

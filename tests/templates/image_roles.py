@@ -23,10 +23,10 @@ from pipeline.local.servers import LocalCloud, embedded_cloud
 
 # Where Beam's worker pools listen, and how long importing Beam may take until then.
 _POOL = ("localhost", 50000)
-_START_S = 120.0
+_START_S = 300.0
 _POLL_S = 0.2
 # A worker that dies can leave the runner waiting for ever.
-_JOB_S = 300.0
+_JOB_S = 900.0
 # Prints how many modules there are. Those of local mode need packages that the image does not have.
 _IMPORT_ALL = """
 import importlib, pkgutil
@@ -120,13 +120,22 @@ def _run_with_workers(
     with container.running(command, settings, cloud.folder, log):
         _await_pool(log)
         runner = [sys.executable, staged_graph.__file__, str(graph), "{}:{}".format(*_POOL)]
+        ended = _ended(runner)
+    written = log.read_text(encoding="utf-8", errors="replace")
+    demand(ended is None, f"the job failed: {ended}\nThe pool in the image printed:\n{written}")
+    print("worker: the pool in the image printed:")
+    print("\n".join(f"  {line}" for line in written.splitlines()))
+
+
+def _ended(runner: Sequence[str]) -> str | None:
+    """Runs a job to its end; returns why it failed, None if it did not."""
+    try:
         finished = subprocess.run(
             runner, capture_output=True, text=True, timeout=_JOB_S, check=False
         )
-    written = log.read_text(encoding="utf-8", errors="replace")
-    demand(finished.returncode == 0, f"the job failed:\n{finished.stderr}\n{written}")
-    print("worker: the pool in the image printed:")
-    print("\n".join(f"  {line}" for line in written.splitlines()))
+    except subprocess.TimeoutExpired:
+        return f"it has not ended after {_JOB_S:.0f} s"
+    return finished.stderr + finished.stdout if finished.returncode else None
 
 
 def _await_pool(log: Path) -> None:

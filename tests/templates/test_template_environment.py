@@ -1,6 +1,7 @@
 """What a launch can say beside the parameters: the page's table and Dataflow's own type agree."""
 
 import json
+import re
 from typing import Any
 
 from environment_table import PAGE, settings
@@ -9,6 +10,8 @@ from launch_arguments import JobPlace, launch_arguments
 
 from options.parse import parse
 from pipeline.job import pipeline_options
+
+from options.template_metadata import metadata
 
 _TYPE = types.FlexTemplateRuntimeEnvironment
 
@@ -74,3 +77,18 @@ def test_the_page_names_every_setting_there_is() -> None:
 def test_no_setting_is_told_twice() -> None:
     fields = [setting.field for setting in settings()]
     assert len(fields) == len(set(fields))
+
+
+def test_the_launches_of_the_page_are_right() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    request = types.LaunchFlexTemplateRequest.from_json(text, ignore_unknown_fields=False)
+    (command,) = re.findall(r"--parameters='\^;\^(.*?)'", page)
+
+    given = [dict(request.launch_parameter.parameters)]
+    given.append(dict(pair.split("=", 1) for pair in command.split(";")))
+
+    assert request.validate_only
+    assert given[0] == given[1]
+    patterns = {p["name"]: p.get("regexes", [".*"])[0] for p in metadata()["parameters"]}
+    assert [n for n, v in given[0].items() if not re.fullmatch(patterns[n], v)] == []

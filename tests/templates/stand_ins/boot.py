@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 _BOOT = "/opt/apache/beam/boot"
@@ -37,6 +38,7 @@ def main() -> int:
     environment = _environment(arguments.id, arguments.provision_endpoint, arguments)
     if not os.environ.get("RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"):
         environment["PATH"] = f"{_new_venv(arguments.id)}/bin:{os.environ['PATH']}"
+    print(f"boot: python -m {_WORKER} for {arguments.id}", file=sys.stderr, flush=True)
     return subprocess.run(["python", "-m", _WORKER], env=environment, check=False).returncode
 
 
@@ -68,7 +70,9 @@ def _environment(worker: str, endpoint: str, given: argparse.Namespace) -> dict[
 
 def _new_venv(worker: str) -> Path:
     folder = _VENVS / f"beam-venv-worker-{worker}"
+    started = time.monotonic()
     subprocess.run(["python", "-m", "venv", "--system-site-packages", str(folder)], check=True)
+    print(f"boot: made {folder} in {time.monotonic() - started:.1f} s", file=sys.stderr)
     return folder
 
 

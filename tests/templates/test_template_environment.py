@@ -9,9 +9,8 @@ from google.cloud.dataflow_v1beta3 import types
 from launch_arguments import JobPlace, launch_arguments
 
 from options.parse import parse
-from pipeline.job import pipeline_options
-
 from options.template_metadata import metadata
+from pipeline.job import pipeline_options
 
 _TYPE = types.FlexTemplateRuntimeEnvironment
 

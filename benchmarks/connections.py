@@ -6,6 +6,7 @@ Also used inside the environments of the peers.
 import os
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -20,9 +21,9 @@ from benchmarks.task import OUTPUT, Task
 _UNLIMITED = -1
 
 
-def bigquery_client(project: str) -> bigquery.Client:
+def bigquery_client(project_id: str) -> bigquery.Client:
     """A client of BigQuery's REST API; it reads BIGQUERY_EMULATOR_HOST itself."""
-    return bigquery.Client(project=project, credentials=_anonymous())
+    return bigquery.Client(project=project_id, credentials=_anonymous())
 
 
 def read_client() -> Any:
@@ -39,6 +40,13 @@ def read_client() -> Any:
 def bucket_of(task: Task) -> Any:
     """The bucket for temporary objects; the client reads STORAGE_EMULATOR_HOST itself."""
     return storage.Client(project=task.project, credentials=_anonymous()).bucket(task.bucket)
+
+
+def upload_parquet(task: Task, path: Path) -> str:
+    """Copies a Parquet file to Cloud Storage and returns its URI."""
+    blob = bucket_of(task).blob(object_name())
+    blob.upload_from_filename(str(path))
+    return f"gs://{task.bucket}/{blob.name}"
 
 
 def load_parquet(client: bigquery.Client, uris: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """All contestants: what they are, how they are started, and with which settings."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Contestant:
       has_result: whether it scores the rows at all.
       usual_rows: of larger tables it gets so many rows only, because it takes long.
       peer: its environment below PEERS, if it has one of its own.
+      program: that has to be on the PATH.
     """
 
     name: str
@@ -39,11 +41,16 @@ class Contestant:
     has_result: bool = True
     usual_rows: int | None = None
     peer: str | None = None
+    program: str | None = None
 
     @property
-    def is_installed(self) -> bool:
-        """Whether its environment is there."""
-        return self.peer is None or _python(self.peer).exists()
+    def missing(self) -> str | None:
+        """What has to be installed before it can run, and how; None if nothing has."""
+        if self.peer is not None and not (PEERS / self.peer / "installed").exists():
+            return f"{self.title} has no environment in {PEERS / self.peer}: make bench-peers"
+        if self.program is not None and shutil.which(self.program) is None:
+            return f"{self.title} needs {self.program}, which is not on the PATH"
+        return None
 
 
 def _ours_command(task: Task, workload: Workload) -> list[str]:
@@ -66,12 +73,22 @@ def _python(peer: str) -> Path:
     return PEERS / peer / "bin" / "python"
 
 
+def _peer(name: str) -> Callable[[Task, Workload], list[str]]:
+    """The program of a peer, run by the interpreter of its own environment."""
+    return _run_by(_python(name), f"peers.{name}.program")
+
+
 def _any(_: Workload) -> bool:
     return True
 
 
 def _with_services(workload: Workload) -> bool:
     return not workload.is_local
+
+
+def _for_peers(workload: Workload) -> bool:
+    # Their environments have neither Pillow nor tfx-bsl, which the other feeds use.
+    return not workload.is_local and workload.scoring.feed in ("numbers", "texts")
 
 
 def _parses_examples(workload: Workload) -> bool:
@@ -127,6 +144,32 @@ CONTESTANTS = {
             _program("contestants.tfx"),
             _parses_examples,
             usual_rows=100_000,
+        ),
+        Contestant(
+            "ray",
+            "Ray Data",
+            "cluster and TensorFlow up before; one fused task a block, Parquet, one load job",
+            _peer("ray"),
+            _for_peers,
+            peer="ray",
+        ),
+        Contestant(
+            "spark",
+            "PySpark",
+            "session and TensorFlow up before; reads local Parquet files, not BigQuery",
+            _peer("spark"),
+            _for_peers,
+            peer="spark",
+            program="java",
+        ),
+        Contestant(
+            "startup",
+            "start-up alone",
+            "import of TensorFlow, load of the model, start of the servers, one after the other",
+            _program("contestants.startup"),
+            lambda workload: workload.is_local,
+            needs_services=False,
+            has_result=False,
         ),
     )
 }

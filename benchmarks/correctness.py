@@ -39,7 +39,7 @@ def problems(result: Path, files: Files, workload: Workload) -> list[str]:
         keys = batch.column(scoring.key).to_numpy(zero_copy_only=False)
         known = (keys >= 0) & (keys < workload.rows)
         if not known.all():
-            return [f"{result}: unexpected keys, such as {keys[np.argmin(known)]!r}"]
+            return [f"{result}: unexpected keys, such as {keys[np.argmin(known)]}"]
         np.add.at(seen, keys, 1)
         wanted = expected.take(pa.array(keys))
         for name, tolerance in checked.items():

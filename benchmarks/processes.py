@@ -5,6 +5,7 @@ Linux only: everything comes from /proc (man 5 proc).
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -22,6 +23,7 @@ _UTIME, _STIME, _STARTTIME = 11, 12, 19
 # Columns of /proc/PID/statm.
 _RESIDENT, _SHARED = 1, 2
 _LOG_LINES = 20
+_END_TIMEOUT_S = 10.0
 
 
 class ProgramFailedError(Exception):
@@ -131,13 +133,14 @@ class _Tree:
         self.peak_bytes = max(self.peak_bytes, private_bytes + shared_bytes, alone)
 
     def kill(self) -> None:
-        """Ends what still runs."""
+        """Ends what still runs, and waits for its end."""
         self._find_new()
         for pid, start in self._known.items():
-            stat = _stat(pid)
-            if stat and int(stat[_STARTTIME]) == start:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError), _process(pid) as process:
+                stat = _stat(pid)
+                if stat and int(stat[_STARTTIME]) == start:
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                    select.select([process], [], [], _END_TIMEOUT_S)
 
     def _find_new(self) -> None:
         pending = [self.root, *self._known]
@@ -185,6 +188,16 @@ def _cpu_s(pid: int) -> float:
 
 def _stat(pid: int) -> list[str]:
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+@contextlib.contextmanager
+def _process(pid: int) -> Iterator[int]:
+    """A file descriptor for the process, which no later one of the same id gets."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _listed(path: str) -> list[str]:

@@ -80,6 +80,15 @@ def _workload_text(name: str, runs: Sequence[Run]) -> str:
     return f"{name}: {WORKLOADS[name].title}\n{table}"
 
 
+def _titles(runs: Sequence[Run]) -> dict[str, str]:
+    """Names of workloads and of contestants to what they are called; no two are the same."""
+    titles = {}
+    for run in runs:
+        titles[run.workload] = WORKLOADS[run.workload].title
+        titles[run.contestant] = CONTESTANTS[run.contestant].title
+    return titles
+
+
 def spread(values: Sequence[float], form: str) -> str:
     """Median (min … max), or the only value; a dash for none."""
     if not values:
@@ -96,6 +105,7 @@ def write_json(path: Path, runs: Sequence[Run], failures: Sequence[Failure]) -> 
     document: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform()},
         "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "titles": _titles(runs),
         "settings": {name: CONTESTANTS[name].settings for name in used},
         "runs": [asdict(run) | {"rows_per_s": run.rows_per_s} for run in runs],
         "failures": [asdict(failure) for failure in failures],

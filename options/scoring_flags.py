@@ -45,7 +45,7 @@ SCORING_FLAGS: tuple[Flag, ...] = (
         "Largest number of rows in one call of the model. Calls begin with 1024 rows and grow "
         "while they are quick; lower it if the model runs out of memory.",
         metavar="ROWS",
-        default="16384",
+        default="65536",
         minimum=1,
         maximum=1_000_000,
     ),

@@ -48,6 +48,11 @@ def is_redirected() -> bool:
     return bool(os.environ.get(BIGQUERY_URL))
 
 
+def reads_locally() -> bool:
+    """Whether pages of the Storage Read API come from an embedded server."""
+    return bool(os.environ.get(BIGQUERY_STORAGE_ENDPOINT))
+
+
 def bigquery_client(project: str) -> bigquery.Client:
     """A BigQuery client that bills `project`, with application default credentials.
 
@@ -167,14 +172,18 @@ def _is_passing(content: bytes | str) -> bool:
 
 
 def bigquery_read_client() -> BigQueryReadClient:
-    """A client of the BigQuery Storage Read API.
+    """The process's client of the BigQuery Storage Read API: to connect takes as long as a page.
 
     Raises:
         google.auth.exceptions.DefaultCredentialsError: no credentials and no embedded server.
     """
+    return _read_client(os.environ.get(BIGQUERY_STORAGE_ENDPOINT))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_client(endpoint: str | None) -> BigQueryReadClient:
     from google.cloud import bigquery_storage_v1
 
-    endpoint = os.environ.get(BIGQUERY_STORAGE_ENDPOINT)
     arguments = {"transport": _plain_text_transport(endpoint)} if endpoint else {}
     client: BigQueryReadClient = cast(Any, bigquery_storage_v1).BigQueryReadClient(**arguments)
     return client

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,8 +19,8 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from scoring import metrics
 
-# Row groups of this size compress well and are read in parallel; the writer holds one.
-_ROW_GROUP_BYTES = 32 * 2**20
+# Row groups of this size compress well and are read in parallel; the writer holds two.
+_ROW_GROUP_BYTES = 16 * 2**20
 
 FileSize = tuple[str, int]
 """Path of a file and its bytes."""
@@ -58,7 +59,10 @@ class WriteParquet(beam.DoFn):
 
 
 class ParquetFile:
-    """A Parquet file being written, batches gathered into row groups."""
+    """A Parquet file being written, batches gathered into row groups.
+
+    A thread encodes and uploads a row group while the next one is gathered.
+    """
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self.path = path
@@ -74,17 +78,29 @@ class ParquetFile:
         )
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
+        self._thread = ThreadPoolExecutor(1, "parquet")
+        self._writing: Future[None] | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds a batch."""
+        """Adds a batch.
+
+        Raises:
+          Exception: a row group before it could not be written.
+        """
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
         if self._pending_bytes >= _ROW_GROUP_BYTES:
             self._flush()
 
     def close(self) -> int:
-        """Finishes the file and returns its size in bytes."""
-        self._flush()
+        """Finishes the file and returns its size in bytes.
+
+        Raises:
+          Exception: it could not be written.
+        """
+        with self._thread:
+            self._flush()
+            self._wait()
         with _reason_of_the_service():
             self._writer.close()
             size = int(self._sink.tell())
@@ -92,12 +108,22 @@ class ParquetFile:
         return size
 
     def _flush(self) -> None:
+        self._wait()
         if self._pending:
-            rows = pa.Table.from_batches(self._pending)
-            with _reason_of_the_service():
-                self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+            self._writing = self._thread.submit(self._write_group, self._pending)
         self._pending = []
         self._pending_bytes = 0
+
+    def _wait(self) -> None:
+        """Until no row group is being written."""
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+    def _write_group(self, batches: list[pa.RecordBatch]) -> None:
+        rows = pa.Table.from_batches(batches)
+        with _reason_of_the_service():
+            self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
 
 @contextmanager

@@ -4,8 +4,10 @@ Beam's own DIRECT_READ makes a dict of every row.  Here a page of the Storage Re
 becomes one record batch, and only the columns that are needed cross the wire.
 """
 
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -25,9 +27,11 @@ from transforms.clients import (
     bigquery_client,
     bigquery_read_client,
     job_once,
+    reads_locally,
     retry_rate_limits_in_beam,
 )
-from transforms.record_batches import use_record_batch_coder
+from transforms.read_ahead import read_ahead
+from transforms.record_batches import use_record_batch_coders
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
 DIRECT_READ = "DIRECT_READ"
@@ -37,7 +41,7 @@ EXPORT = "EXPORT"
 # order of magnitude.
 _EXPORT_BATCH_ROWS = 10_000
 
-use_record_batch_coder()
+use_record_batch_coders()
 retry_rate_limits_in_beam()
 
 
@@ -87,6 +91,7 @@ class ReadFromBigQuery(beam_bigquery.ReadFromBigQuery):
     def _expand_direct_read(self, pcoll: Any) -> beam.PCollection[pa.RecordBatch]:
         # Beam's expansion also removes temporary datasets afterwards; none are made here.
         pages = pcoll | beam.io.Read(_TableSource(self._source))
+        pages.element_type = pa.RecordBatch
         return pages | "Pages" >> beam.Map(_count_rows).with_output_types(pa.RecordBatch)
 
     def _expand_export(self, pcoll: Any) -> beam.PCollection[pa.RecordBatch]:
@@ -135,7 +140,9 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
         """Opens the read session and yields a source for each of its streams."""
         table = self._client().get_table(self._source.table or _query_result(self._source))
         wanted = int(table.num_bytes or 0) // desired_bundle_size if desired_bundle_size else 0
-        streams = max(int(self.MIN_SPLIT_COUNT), min(wanted, int(self.MAX_SPLIT_COUNT)))
+        # Each stream costs a call; of one machine only its processors need one each.
+        least = os.cpu_count() or 1 if reads_locally() else int(self.MIN_SPLIT_COUNT)
+        streams = max(least, min(wanted, int(self.MAX_SPLIT_COUNT)))
         session = _open_session(self._source, table, streams)
         schema = session.arrow_schema.serialized_schema
         for stream in session.streams:
@@ -164,13 +171,17 @@ class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
         """The stream's pages."""
         read_us = Metrics.counter(metrics.NAMESPACE, metrics.READ_US)
         started = time.perf_counter()
+        throttled_s: deque[float] = deque()
         messages = stream_messages(
             self.read_stream_name,
             is_filtered=self._is_filtered,
-            on_throttle=self.retry_delay_callback,
+            on_throttle=throttled_s.append,
         )
-        for batch in _pages(messages, self._serialized_schema):
+        for batch in read_ahead(_pages(messages, self._serialized_schema)):
             read_us.inc(int((time.perf_counter() - started) * 1e6))
+            while throttled_s:
+                # Beam's counter belongs to this thread.
+                self.retry_delay_callback(throttled_s.popleft())
             yield batch
             started = time.perf_counter()
 
@@ -223,9 +234,11 @@ def _open_session(source: Source, table: bigquery.Table, streams: int) -> Any:
     options = session.read_options
     options.selected_fields = [c.name for c in source.columns]
     options.row_restriction = source.row_restriction or ""
-    options.arrow_serialization_options.buffer_compression = (
-        types.ArrowSerializationOptions.CompressionCodec.LZ4_FRAME
-    )
+    if not reads_locally():
+        # On loopback, packing costs more than it saves.
+        options.arrow_serialization_options.buffer_compression = (
+            types.ArrowSerializationOptions.CompressionCodec.LZ4_FRAME
+        )
     if source.snapshot_time is not None:
         session.table_modifiers.snapshot_time = source.snapshot_time
     return bigquery_read_client().create_read_session(
@@ -239,7 +252,7 @@ def _open_session(source: Source, table: bigquery.Table, streams: int) -> Any:
 
 def _pages(
     messages: Iterable[types.ReadRowsResponse], serialized_schema: bytes
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a stream's messages as record batches; none is empty."""
     schema = pa.ipc.read_schema(pa.py_buffer(serialized_schema))
     for message in messages:

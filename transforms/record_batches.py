@@ -1,7 +1,9 @@
-"""Arrow record batches as elements of a PCollection."""
+"""Arrow record batches, and what became of them, as elements of a PCollection."""
 
 import pyarrow as pa
-from apache_beam.coders import Coder, registry
+from apache_beam.coders import Coder, PickleCoder, registry
+
+from scoring.batch import ScoredBatch
 
 
 class RecordBatchCoder(Coder):
@@ -32,6 +34,19 @@ class RecordBatchCoder(Coder):
         return element_type
 
 
-def use_record_batch_coder() -> None:
-    """Makes Beam encode record batches with RecordBatchCoder, wherever it must encode them."""
+class ScoredBatchCoder(PickleCoder):
+    """Pickles, should a runner ever separate scoring from what follows it."""
+
+    def estimate_size(self, value: ScoredBatch) -> int:
+        """Bytes of the buffers, as RecordBatchCoder says them."""
+        return sum(int(b.nbytes) for b in (value.scored, value.rejected) if b is not None)
+
+    def to_type_hint(self) -> type:
+        """The element type."""
+        return ScoredBatch
+
+
+def use_record_batch_coders() -> None:
+    """Makes Beam use these coders wherever it is told the elements' types."""
     registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+    registry.register_coder(ScoredBatch, ScoredBatchCoder)

@@ -6,14 +6,14 @@ import apache_beam as beam
 import pyarrow as pa
 
 from scoring.batch import MAX_FEED_BYTES
-from transforms.record_batches import use_record_batch_coder
+from transforms.record_batches import use_record_batch_coders
 
 # Rows that are dealt out together.  A page is handed to one reader whole, up to 65,536 rows of it,
 # which a slow model takes minutes for.  Where a row takes 1 ms, 256 are a quarter of a second's
 # work, and what the shuffle adds to each part stays far below 1 % of that.
 _PART_ROWS = 256
 
-use_record_batch_coder()
+use_record_batch_coders()
 
 
 class Redistribute(beam.PTransform):

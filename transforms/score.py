@@ -150,6 +150,7 @@ class Score(beam.PTransform):
         outcomes = batches | "RunInference" >> RunInference(
             SavedModelHandler(self._spec, self._model, self._resources)
         )
+        outcomes.element_type = ScoredBatch
         scored, rejected = outcomes | "Separate" >> beam.ParDo(_Separate()).with_outputs(
             _Separate.REJECTED, main=_Separate.SCORED
         )

@@ -23,9 +23,8 @@ def client(cloud: LocalCloud) -> Iterator[bigquery.Client]:
 
 
 @pytest.fixture(scope="session")
-def reader(cloud: LocalCloud) -> Iterator[BigQueryReadClient]:
-    with clients.bigquery_read_client() as made:
-        yield made
+def reader(cloud: LocalCloud) -> BigQueryReadClient:
+    return clients.bigquery_read_client()
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_defaults() -> None:
         read_method="DIRECT_READ",
         model="m",
         signature=None,
-        max_batch_size=16384,
+        max_batch_size=65536,
         input_columns=(),
         output_columns=(),
         key_columns=(),

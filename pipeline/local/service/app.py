@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pipeline.local.service import datasets, jobs, metadata, query_results, table_resources
 from pipeline.local.service.engine import LocalEngine
 from pipeline.local.service.read_sessions import Sessions
+from pipeline.local.service.snapshots import LateSnapshots
 from pipeline.local.service.storage_read import StorageReadHandler
 
 _GRPC_THREADS = 32
@@ -30,6 +31,7 @@ def make_server(settings: Settings) -> bqemulator.server.EmulatorServer:
     """
     replaced: Any = bqemulator.server
     replaced.DuckDBEngine = LocalEngine
+    replaced.SnapshotManager = LateSnapshots
     replaced.create_app = _create_app
     replaced.build_grpc_server = _build_grpc_server
     uploads: Any = upload

@@ -22,6 +22,7 @@ from pipeline.local.service.layouts import LAYOUT, check_layout, partitioning, s
 from pipeline.local.service.schema import Field, duckdb_columns, is_required, quoted
 from pipeline.local.service.tables import (
     TableName,
+    before_change,
     count_rows,
     fields_of,
     find_table,
@@ -155,6 +156,7 @@ def open_destination(
     destination = Destination(name, old, disposition, _table_properties(configuration))
     if old is not None:
         _check_existing(context, destination, old)
+        before_change(context, name)
     return destination
 
 

@@ -26,7 +26,7 @@ from sqlglot import expressions
 
 from pipeline.local.service.destinations import check_required
 from pipeline.local.service.matches import check_matches
-from pipeline.local.service.tables import TableName, fields_of, find_table
+from pipeline.local.service.tables import TableName, before_change, fields_of, find_table
 
 _STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _COUNTERS = {
@@ -100,6 +100,7 @@ def _execute(
 ) -> dict[str, int]:
     """Runs the statement in a transaction of its own and returns the rows by action."""
     connection = context.engine.connection
+    before_change(context, target)
     connection.execute("BEGIN")
     try:
         counts = _change(connection, statement, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ class LocalEngine(DuckDBEngine):
 
     The statements of one DuckDB connection share its result: bqemulator's single connection would
     hand one thread the rows of another. Each thread gets its own connection to the same database.
+
+    `before_statement` is told every statement that `execute` is about to run.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._owner = threading.get_ident()
         self._connections = threading.local()
+        self.before_statement: Callable[[str], None] = _nothing
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -45,6 +49,7 @@ class LocalEngine(DuckDBEngine):
             InvalidQueryError: a row that would be updated or deleted matches several source rows.
         """
         check_statement(self.connection, sql, parameters or [])
+        self.before_statement(sql)
         return super().execute(sql, parameters)
 
     def _apply_session_pragmas(self) -> None:
@@ -82,6 +87,10 @@ def extension_file(name: str) -> Path:
             f"install duckdb-extension-{name}=={duckdb.__version__}"
         )
     return file
+
+
+def _nothing(_sql: str) -> None:
+    """What happens before a statement until somebody wants to know of them."""
 
 
 def _quoted(path: Path) -> str:

@@ -20,6 +20,7 @@ from pipeline.local.service.destinations import transaction
 from pipeline.local.service.schema import check_names, duckdb_columns, is_required, quoted
 from pipeline.local.service.tables import (
     TableName,
+    before_change,
     count_rows,
     fields_of,
     require_table,
@@ -94,6 +95,7 @@ async def delete_table(project: str, dataset: str, table: str, context: _Context
     if name.partition is None:
         return await routes.delete_table(project, dataset, table, context)
     async with context.engine.write_lock():
+        before_change(context, name)
         with transaction(context.engine.connection, f"Deleting {name}"):
             context.engine.connection.execute(f"DELETE FROM {rows_of(context, name)}")
         context.snapshots.record_change(project, dataset, name.table)
@@ -121,6 +123,7 @@ def _alter(context: AppContext, name: TableName, old: TableMeta, new: TableMeta)
             raise ValidationError(f"{mismatch} Field {field['name']} has changed type")
         if is_required(field) and (key not in before or not is_required(before[key])):
             raise ValidationError(f"{mismatch} Field {field['name']} cannot become REQUIRED")
+    before_change(context, name)
     with transaction(context.engine.connection, f"Changing {name}"):
         for column, kind in duckdb_columns(added):
             context.engine.connection.execute(

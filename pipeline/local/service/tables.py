@@ -139,6 +139,12 @@ def register_table(
         context.catalog.update_table(new)
 
 
+def before_change(context: AppContext, name: TableName) -> None:
+    """Keeps the table's rows for time travel; under the engine's write lock."""
+    snapshots: Any = context.snapshots
+    snapshots.before_change(name.project, name.dataset, name.table)
+
+
 def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
     """The rows that there are now; `source` is what follows FROM."""
     counted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()

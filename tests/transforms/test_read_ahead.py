@@ -1,0 +1,64 @@
+"""Items come in order, errors after them, and nobody is left waiting when the reader stops."""
+
+import threading
+from collections.abc import Generator
+
+import pytest
+
+from transforms.read_ahead import read_ahead
+
+_TIMEOUT_S = 30.0
+
+
+def test_every_item_comes_in_order() -> None:
+    assert list(read_ahead(i for i in range(1000))) == list(range(1000))
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def items() -> Generator[int, None, None]:
+        yield 1
+        yield 2
+        raise ValueError("broken")
+
+    found: list[int] = []
+    with pytest.raises(ValueError, match="broken"):
+        found.extend(read_ahead(items()))
+    assert list(_until_error(items())) == [1, 2]
+
+
+def _until_error(items: Generator[int, None, None]) -> Generator[int, None, None]:
+    ahead = read_ahead(items)
+    while True:
+        try:
+            yield next(ahead)
+        except ValueError:
+            return
+
+
+def test_the_next_item_is_made_while_the_last_one_is_worked_on() -> None:
+    made = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        yield 1
+        made.set()
+        yield 2
+
+    ahead = read_ahead(items())
+    assert next(ahead) == 1
+    # Without anybody asking for it.
+    assert made.wait(_TIMEOUT_S)
+
+
+def test_whoever_stops_early_closes_the_generator() -> None:
+    closed = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            closed.set()
+
+    ahead = read_ahead(items())
+    assert next(ahead) == 0
+    del ahead
+    assert closed.wait(_TIMEOUT_S)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from options.destination_flags import WriteMode
@@ -93,6 +93,7 @@ class Config:
     scoring_min_ram: str | None
     scoring_cpu_count: int | None
     scoring_accelerator: str | None
+    deadline: timedelta | None
     local: bool
     local_tables: tuple[tuple[TableName, str], ...]
     local_output: str | None
@@ -108,7 +109,7 @@ class Config:
           UsageError: a text is not valid, a required flag is missing, or flags contradict
             each other.
         """
-        flags = [flag for flag in FLAGS if "score" in flag.commands and flag.name != RESUME]
+        flags = [f for f in FLAGS if {"score", "check"} & set(f.commands) and f.name != RESUME]
         return cls(**{flag.name: value_of(flag, texts.get(flag.name, ())) for flag in flags})
 
     def with_default_project(self, project: str) -> Self:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     FRACTION = "fraction"
     NUMBER = "number"
     TIME = "time"
+    DURATION = "duration"
     PROJECT = "project"
     RUN_ID = "run_id"
     TABLE = "table"

@@ -64,4 +64,13 @@ SIZING_FLAGS: tuple[Flag, ...] = (
         "worker_accelerator as well.",
         metavar="type:TYPE;count:COUNT;OPTION...",
     ),
+    Flag(
+        "deadline",
+        Kind.DURATION,
+        Group.WORKERS,
+        "Time in which the whole job shall be done, in minutes, hours or days: 90m, 2h or 1d. "
+        "Only for check, which says how many workers that takes.",
+        metavar="TIME",
+        commands=("check",),
+    ),
 )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from options.errors import UsageError
@@ -29,6 +29,8 @@ _MEMORY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?([KMGTP]i?)?B")
 _ACCELERATOR = re.compile(
     r"type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z][a-z0-9_-]*(:[A-Za-z0-9._-]+)?){0,8}"
 )
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
+_DURATION_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SHAPE = re.compile(r"\[ *[1-9][0-9]{0,8} *(, *[1-9][0-9]{0,8} *){0,7}\]")
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _SIGNED = re.compile(r"[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?")
@@ -130,6 +132,15 @@ def _time(flag: Flag, text: str) -> datetime:
     raise ValueError(
         f"got {text!r} without an offset from UTC: add Z for UTC, or an offset such as +01:00"
     )
+
+
+def _duration(flag: Flag, text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"got {text!r}, expected a whole number of minutes, hours or days such as 90m, 2h or 1d"
+        )
+    return timedelta(**{_DURATION_UNITS[found[2]]: int(found[1])})
 
 
 def _project(flag: Flag, text: str) -> str:
@@ -303,6 +314,7 @@ _CONVERT: dict[Kind, Callable[[Flag, str], Any]] = {
     Kind.FRACTION: _fraction,
     Kind.NUMBER: _number,
     Kind.TIME: _time,
+    Kind.DURATION: _duration,
     Kind.PROJECT: _project,
     Kind.RUN_ID: _run_id,
     Kind.TABLE: _table,

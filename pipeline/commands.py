@@ -16,11 +16,14 @@ from options.config import Config
 from options.flag import Command
 from pipeline import job, report
 from pipeline.errors import PlanError
-from pipeline.machines import Machines, machines_of
+from pipeline.estimate_report import Estimate, estimate_text
+from pipeline.machines import Machines, asked_workers, machines_of
+from pipeline.memory import peak_memory_bytes
 from pipeline.plan import Plan, make_plan
 from pipeline.resume import published_before
 from pipeline.runs import latest, rows_of
-from pipeline.sample import score_sample
+from pipeline.sample import Sample, score_sample
+from pipeline.source import scanned_bytes
 from pipeline.trial import trial_process
 from transforms.clients import bigquery_client
 from transforms.completion import RunRefusedError
@@ -40,6 +43,8 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
       PlanError, ScoringError, LocalError, UsageError, RunFailedError, RunNotPublishedError.
     """
     _configure_logging()
+    # Before there are any data.
+    programs_bytes = peak_memory_bytes()
     if config.local_output:
         _make_folder(Path(config.local_output))
     with _surroundings(config, beam_args) as options, tempfile.TemporaryDirectory() as workspace:
@@ -47,7 +52,12 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
         client = bigquery_client(project)
         machines = machines_of(options)
         if command == "check":
-            _check(config, client, Path(workspace), machines)
+            plan, sample = _check(config, client, Path(workspace), machines)
+            # The embedded BigQuery would run the query, and count nothing.
+            scanned = None if config.local else scanned_bytes(client, plan.source)
+            workers = asked_workers(options)
+            estimate = Estimate(plan, sample.usage, programs_bytes, scanned, workers)
+            print("\n" + estimate_text(estimate, config.deadline))
             return
         config = config.with_default_project(client.project)
         if done := published_before(client, config):
@@ -72,12 +82,16 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
             _export(config.local_output, plan)
 
 
-def _check(config: Config, client: bigquery.Client, workspace: Path, machines: Machines) -> None:
+def _check(
+    config: Config, client: bigquery.Client, workspace: Path, machines: Machines
+) -> tuple[Plan, Sample]:
     # The process first: it gets ready, which takes seconds, while the plan is made.
     with trial_process() as trial:
         plan, _ = make_plan(config, client, workspace, datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)
-        print("\n" + report.sample_text(score_sample(plan, trial)))
+        sample = score_sample(plan, trial)
+    print("\n" + report.sample_text(plan, sample), flush=True)
+    return plan, sample
 
 
 @contextmanager

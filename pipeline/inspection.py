@@ -14,6 +14,7 @@ from tabulate import tabulate
 from options.inspection import Inspection
 from options.names import check_column
 from pipeline.model import model_folder
+from pipeline.sizes import readable
 from pipeline.trial import TrialProcess, trial_process
 from scoring.errors import ModelError
 from scoring.graph_file import ModelFormat, check_files, model_format, read_graph
@@ -219,14 +220,14 @@ def _spec_json(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _model_table(model: InspectedModel) -> str:
-    listed = [f"{name} ({_readable(size)})" for name, size in model.files[:_MAX_LISTED_FILES]]
+    listed = [f"{name} ({readable(size)})" for name, size in model.files[:_MAX_LISTED_FILES]]
     if len(model.files) > len(listed):
         listed.append(f"and {len(model.files) - len(listed):,} more")
     rows = [
         ("model", model.handle),
         ("format", model.format),
         ("tags", ", ".join(model.info.tags) or "none"),
-        ("size", _readable(model.size_bytes)),
+        ("size", readable(model.size_bytes)),
         ("digest", model.digest),
         *_labelled("files", listed),
         *_labelled("op packages", [_need_text(need) for need in model.op_needs] or ["none"]),
@@ -266,12 +267,3 @@ def _shape_text(spec: TensorSpec) -> str:
     if spec.shape is None:
         return "any"
     return f"[{', '.join('None' if size is None else str(size) for size in spec.shape)}]"
-
-
-def _readable(size_bytes: float) -> str:
-    """The size in decimal units: `2.9 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size_bytes < 1000 or unit == "GB":
-            break
-        size_bytes /= 1000
-    return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"

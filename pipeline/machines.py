@@ -13,6 +13,8 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from pipeline.estimate import AskedWorkers
+
 # What `--runner=DirectRunner` stands for.  Named in full because Beam's own DirectRunner
 # tries to download another runner first, and falls back to this one for some pipelines.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -64,6 +66,18 @@ def machines_of(options: PipelineOptions) -> Machines:
     return _dataflow_machines(options)
 
 
+def asked_workers(options: PipelineOptions) -> AskedWorkers:
+    """What the options ask of Dataflow's workers, whatever runner they name."""
+    workers, debug = options.view_as(WorkerOptions), options.view_as(DebugOptions)
+    return AskedWorkers(
+        machine_type=workers.machine_type,
+        max_num_workers=workers.max_num_workers,
+        is_one_process=_ONE_PROCESS in (debug.experiments or ()),
+        threads=debug.number_of_worker_harness_threads or 1,
+        has_accelerator=_has_accelerator(options),
+    )
+
+
 def is_local(options: PipelineOptions) -> bool:
     """Whether the workers run on this machine."""
     return str(options.view_as(StandardOptions).runner) == LOCAL_RUNNER
@@ -81,12 +95,16 @@ def _this_machine(direct: DirectOptions) -> Machines:
 def _dataflow_machines(options: PipelineOptions) -> Machines:
     """Dataflow starts a Python process for each vCPU ("GPUs and worker parallelism")."""
     experiments = options.view_as(DebugOptions).experiments or []
-    services = options.view_as(GoogleCloudOptions).dataflow_service_options or []
-    accelerator = any("worker_accelerator" in option for option in (*experiments, *services))
     vcpus, per_vcpu = _size(options.view_as(WorkerOptions).machine_type)
     processes = 1 if _ONE_PROCESS in experiments else None
     memory_bytes = per_vcpu * (vcpus or 1) if processes == 1 else per_vcpu
-    return Machines(False, vcpus, processes, memory_bytes, accelerator)
+    return Machines(False, vcpus, processes, memory_bytes, _has_accelerator(options))
+
+
+def _has_accelerator(options: PipelineOptions) -> bool:
+    experiments = options.view_as(DebugOptions).experiments or []
+    services = options.view_as(GoogleCloudOptions).dataflow_service_options or []
+    return any("worker_accelerator" in option for option in (*experiments, *services))
 
 
 def _size(machine_type: str | None) -> tuple[int | None, int]:

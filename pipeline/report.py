@@ -33,9 +33,9 @@ def workers_text(workers: Workers) -> str:
     return tabulate(rows, headers=("workers", "choice", "because"), disable_numparse=True)
 
 
-def sample_text(sample: Sample | None) -> str:
+def sample_text(plan: Plan, sample: Sample) -> str:
     """What the check of a few rows showed: a sentence, and one for each warning."""
-    if sample is None:
+    if plan.source.table is None:
         return "Checked without rows: only running the query would give some."
     if sample.scored + sum(sample.rejected.values()) == 0:
         return "Checked without rows: the source has none."

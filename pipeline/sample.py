@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.errors import PlanError
+from pipeline.estimate import Usage
 from pipeline.plan import Plan
 from pipeline.services import explained
 from pipeline.trial import Request, TrialProcess
@@ -21,18 +22,20 @@ class Sample:
     Attributes:
       rejected: rows by reject code.
       warnings: sentences on how the model behaves.
+      usage: what scoring takes.
     """
 
     scored: int
     rejected: dict[str, int]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
+    usage: Usage
 
 
-def score_sample(plan: Plan, trial: TrialProcess) -> Sample | None:
+def score_sample(plan: Plan, trial: TrialProcess) -> Sample:
     """Loads the model in the trial's process and scores the first rows of the source table there.
 
     Returns:
-      What became of them; None for a query, which would have to be run and paid for.
+      What became of them; of none for a query, which would have to be run and paid for.
 
     Raises:
       PlanError: the table cannot be read, or not one of its rows can be scored.
@@ -41,15 +44,13 @@ def score_sample(plan: Plan, trial: TrialProcess) -> Sample | None:
     rows = _sample_rows(plan)
     model = plan.model
     request = Request(model.uri, model.tags, model.signature, plan.spec)
-    report = trial.score(request, _NO_ROWS if rows is None else rows, plan.model_handle)
-    if plan.source.table is None:
-        return None
+    report, usage = trial.score(request, _NO_ROWS if rows is None else rows, plan.model_handle)
     if rows is not None and not report.scored:
         raise PlanError(
             f"Not one of the first {rows.num_rows} rows can be scored. "
             f"The first: {report.first_reject}."
         )
-    return Sample(report.scored, report.rejected, tuple(report.warnings))
+    return Sample(report.scored, report.rejected, tuple(report.warnings), usage)
 
 
 def _sample_rows(plan: Plan) -> pa.RecordBatch | None:

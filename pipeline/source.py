@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
@@ -12,7 +13,7 @@ from pipeline.files import read_text
 from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S, explained, said
 from scoring.batch import ScoringSpec
 from scoring.schema import Field
-from transforms.read import EXPORT
+from transforms.read import EXPORT, Source
 
 _SQL_SUFFIX = ".sql"
 # Table types that the Storage Read API opens; a view is read through a query.
@@ -92,6 +93,32 @@ def new_rows(
     return _describe_query(client, sql, "--only_new, which makes a subquery of --input_query")
 
 
+def scanned_bytes(client: bigquery.Client, source: Source) -> int | None:
+    """Bytes that BigQuery says it scans for `source`, asked of a dry run of its query.
+
+    For a table that is a SELECT of the columns that are read; the Storage Read API counts the same
+    bytes.  None where BigQuery does not know them.
+
+    Raises:
+      PlanError: it cannot be asked.
+    """
+    config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+    with explained("the dry run that counts bytes", missing=f"{source.table} is gone."):
+        job = client.query(
+            source.query or _columns_text(source),
+            config,
+            location=source.query_location,
+            retry=PATIENT_RETRY,
+            timeout=PATIENT_TIMEOUT_S,
+        )
+    return job.total_bytes_processed or None
+
+
+def _columns_text(source: Source) -> str:
+    columns = ", ".join(f"`{column.name}`" for column in source.columns)
+    return _select_text(columns, source.table, source.snapshot_time, source.row_restriction)
+
+
 def needed_columns(spec: ScoringSpec) -> set[str]:
     """Names of the columns of the source that are fed or copied."""
     return {c.top.name for b in spec.inputs for c in b.columns} | {c.name for c in spec.carried}
@@ -117,11 +144,16 @@ def _is_read_as_it_is(table: bigquery.Table, config: Config) -> bool:
 
 def _table_text(config: Config) -> str:
     """The SQL that reads what of --input_table is asked for."""
+    return _select_text("*", config.input_table, config.snapshot_time, config.row_restriction)
+
+
+def _select_text(
+    columns: str, table: object, moment: datetime | None, restriction: str | None
+) -> str:
     # The condition is the user's own SQL, like a whole --input_query; it may end with a comment.
-    where = f" WHERE (\n{config.row_restriction}\n)" if config.row_restriction else ""
-    moment = config.snapshot_time
+    where = f" WHERE (\n{restriction}\n)" if restriction else ""
     past = f" FOR SYSTEM_TIME AS OF TIMESTAMP '{moment.isoformat()}'" if moment else ""
-    return f"SELECT * FROM `{config.input_table}`{past}{where}"  # noqa: S608
+    return f"SELECT {columns} FROM `{table}`{past}{where}"  # noqa: S608
 
 
 def _checking_text(config: Config) -> str:

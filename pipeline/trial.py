@@ -11,20 +11,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 
 import pipeline
+from pipeline.estimate import Usage
 from scoring.batch import ScoringSpec
 from scoring.errors import ColumnError, FetchError, ModelError
 from scoring.signature import Signature
+from scoring.timing import Speed
 
 _PROGRAM = "pipeline.trial_program"
 _ERRORS = {kind.__name__: kind for kind in (ModelError, ColumnError, FetchError)}
@@ -103,7 +105,9 @@ class TrialProcess:
         """The id of the process."""
         return self._process.pid
 
-    def score(self, request: Request, rows: pa.RecordBatch, model_name: str) -> TrialReport:
+    def score(
+        self, request: Request, rows: pa.RecordBatch, model_name: str
+    ) -> tuple[TrialReport, Usage]:
         """Loads the model there and scores the rows, however long that takes.
 
         Args:
@@ -114,7 +118,8 @@ class TrialProcess:
           ColumnError: the columns do not fit the model.
           FetchError: an object that the rows name did not come.
         """
-        return self._report(request, _as_stream(rows), model_name)
+        answer = self._answer(request, _as_stream(rows), model_name)
+        return TrialReport(**answer["report"]), _usage_of(answer["usage"])
 
     def call(
         self, folder: str, tags: tuple[str, ...], signature: Signature, model_name: str
@@ -124,17 +129,17 @@ class TrialProcess:
         Raises:
           ModelError: as for `score`.  That it refuses such a row says nothing.
         """
-        self._report(Request(folder, tags, signature, None), _NO_ROWS, model_name)
+        self._answer(Request(folder, tags, signature, None), _NO_ROWS, model_name)
 
-    def _report(self, request: Request, rows: memoryview, model_name: str) -> TrialReport:
+    def _answer(self, request: Request, rows: memoryview, model_name: str) -> dict[str, Any]:
         doing = "before the model was loaded"
         try:
             self._link.send(request)
             self._link.send_bytes(rows)
             while True:
-                answer = json.loads(self._link.recv_bytes())
+                answer: dict[str, Any] = json.loads(self._link.recv_bytes())
                 if "report" in answer:
-                    return TrialReport(**answer["report"])
+                    return answer
                 if "error" in answer:
                     raise _ERRORS.get(answer["error"], ModelError)(answer["message"])
                 doing = f"while it was {answer['doing']}"
@@ -159,6 +164,12 @@ class TrialProcess:
         lines = self._log.read().decode(errors="replace").splitlines()
         telling = [_LOG_PREFIX.sub("", line).strip() for line in lines if not _NOISE.match(line)]
         return " / ".join(line[:_MAX_LINE_CHARS] for line in telling[-_LAST_LINES:]).rstrip(".")
+
+
+def _usage_of(sent: Mapping[str, Any]) -> Usage:
+    """The value that was sent as JSON."""
+    speed = sent["speed"]
+    return Usage(**{**sent, "speed": Speed(**speed) if speed else None})
 
 
 def _start(link: int, log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -25,6 +25,10 @@ from scoring.schema import Field
 # A call's input tensors together; beyond it larger batches gain nothing and cost memory.
 MAX_FEED_BYTES = 16 * 2**20
 
+CALLS_AT_ONCE = 2
+"""Of a model that a process has to itself: while one slice is called another is fed, and an op that
+uses one core leaves none idle.  Each more would need the memory of one more call."""
+
 # Slices under way beside those that are being scored, so that no thread waits for its next one.
 _WAITING_SLICES = 1
 
@@ -207,6 +211,15 @@ class Scorer:
             yield fetched
             yield from map(self._started, self._slices(part.rows))
 
+    def call_rows(self, batch: pa.RecordBatch) -> int:
+        """Most rows of the next call of the model, given rows such as those of `batch`.
+
+        Args:
+          batch: at least one row.
+        """
+        row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
+        return min(self._size.rows, max(1, MAX_FEED_BYTES // row_bytes))
+
     def _started(self, batch: pa.RecordBatch) -> _Outcome:
         """The outcome of a slice: to be waited for where there are threads for it."""
         if self._threads is not None:
@@ -218,12 +231,10 @@ class Scorer:
     def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not batch.num_rows:
             return
-        row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
-        rows_within_bytes = max(1, MAX_FEED_BYTES // row_bytes)
         start = 0
         while start < batch.num_rows:
             # Asked each time: every call teaches.
-            rows = min(self._size.rows, rows_within_bytes)
+            rows = self.call_rows(batch)
             yield batch.slice(start, rows)
             start += rows
 

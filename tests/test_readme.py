@@ -13,13 +13,17 @@ from docs.readme_tables import README, with_tables
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-# What differs from run to run: run ids, digests, times, rates, sizes of a model trained anew.
+# What differs from run to run: run ids, digests, times, rates, memory, sizes of a model trained
+# anew, and the calls for which there was time.
 VOLATILE = (
     (re.compile(r"\d{8}T\d{6}_[0-9a-f]{6}"), "RUN"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
     (re.compile(r" +[\d.]+ s$", re.MULTILINE), " SECONDS"),
     (re.compile(r"(rows per second) +[\d,]+"), r"\1 RATE"),
-    (re.compile(r"\b[\d.]+ (bytes|kB)\b"), "SIZE"),
+    (re.compile(r"\b[\d.,]+ (bytes|kB|MB|GB)\b"), "SIZE"),
+    (re.compile(r"\b[\d.e-]+ ms of"), "TIME of"),
+    (re.compile(r"\b[\d,]+ rows took [\d.]+ s here and [\d.]+ s"), "ROWS took TIME and TIME"),
+    (re.compile(r"(of up to|calls of) [\d,]+ rows"), r"\1 ROWS"),
 )
 
 

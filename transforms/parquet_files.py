@@ -20,7 +20,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 from scoring import metrics
 
 # Row groups of this size compress well and are read in parallel; the writer holds two.
-_ROW_GROUP_BYTES = 16 * 2**20
+ROW_GROUP_BYTES = 16 * 2**20
 
 FileSize = tuple[str, int]
 """Path of a file and its bytes."""
@@ -89,7 +89,7 @@ class ParquetFile:
         """
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
-        if self._pending_bytes >= _ROW_GROUP_BYTES:
+        if self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def close(self) -> int:

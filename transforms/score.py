@@ -15,7 +15,15 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
-from scoring.batch import MAX_FEED_BYTES, Clock, Model, ScoredBatch, Scorer, ScoringSpec
+from scoring.batch import (
+    CALLS_AT_ONCE,
+    MAX_FEED_BYTES,
+    Clock,
+    Model,
+    ScoredBatch,
+    Scorer,
+    ScoringSpec,
+)
 from scoring.classes import exploded
 from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
@@ -28,9 +36,7 @@ from transforms.resources import ScoringResources
 _LOGGER = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
 
-# While one slice is called another is fed, and an op that uses one core leaves none idle. Each more
-# would need the memory of one more call. A copy that processes share is called by each of them.
-_CALLS_AT_ONCE = 2
+# A copy that processes share is called by each of them.
 _CALLS_AT_ONCE_OF_SHARED_COPIES = 1
 
 CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
@@ -63,7 +69,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         self._model = model
         self._tf_threads = resources.tf_threads
         self._calls_at_once = (
-            _CALLS_AT_ONCE if resources.model_copies is None else _CALLS_AT_ONCE_OF_SHARED_COPIES
+            CALLS_AT_ONCE if resources.model_copies is None else _CALLS_AT_ONCE_OF_SHARED_COPIES
         )
         self._scorers: dict[int, Scorer] = {}
 

@@ -46,6 +46,10 @@ def test_inspect_has_a_value_of_its_own() -> None:
         ),
         (["score", *_MINIMUM, "--json"], "--json is not an option of score. Drop it."),
         (["check", *_MINIMUM, "--json"], "--json is not an option of check. Drop it."),
+        (
+            ["score", *_MINIMUM, "--deadline=2h"],
+            "--deadline is not an option of score. Drop it.",
+        ),
     ],
 )
 def test_each_command_has_options_of_its_own(argv: list[str], message: str) -> None:

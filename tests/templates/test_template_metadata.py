@@ -107,7 +107,7 @@ def test_the_file_is_what_is_generated() -> None:
 
 def test_parameters_are_the_flags_that_mean_something_on_dataflow() -> None:
     left_out = [flag.name for flag in FLAGS if flag.name not in _PARAMETERS]
-    assert left_out == ["json", "resume", "local", "local_tables", "local_output"]
+    assert left_out == ["json", "resume", "deadline", "local", "local_tables", "local_output"]
     assert list(_PARAMETERS) == [flag.name for flag in FLAGS if flag.name not in left_out]
     assert _RESERVED.isdisjoint(_PARAMETERS)
 

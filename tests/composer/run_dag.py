@@ -19,6 +19,8 @@ import sys
 from typing import Any
 
 import grpc
+from airflow.listeners import hookimpl
+from airflow.listeners.listener import get_listener_manager
 from airflow.models.dagbag import DagBag
 from airflow.providers.google.cloud.hooks import dataflow
 from dataflow_grpc import grpc_door
@@ -59,14 +61,27 @@ def main(folder: str, *runs: str) -> None:
             print(json.dumps({**wanted, **report}), file=sys.__stdout__, flush=True)
 
 
+class Failures:
+    """A listener of Airflow that keeps what tasks said when they failed."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    @hookimpl
+    def on_task_instance_failed(self, error: str | BaseException | None) -> None:
+        """Keeps it."""
+        self.said.append(str(error))
+
+
 def one_run(dag: Any, conf: dict[str, str]) -> dict[str, Any]:
     """Runs a DAG once and says how it ended."""
-    errors: list[str] = []
-    for task in dag.tasks:
-        task.on_failure_callback = [lambda context: errors.append(str(context["exception"]))]
+    failures = Failures()
+    listeners = get_listener_manager()
+    listeners.add_listener(failures)
     run = dag.test(run_conf=conf)
+    listeners.clear()
     tasks = {i.task_id: f"{i.state}, try {i.try_number}" for i in run.get_task_instances()}
-    return {"state": run.state, "tasks": tasks, "errors": errors}
+    return {"state": run.state, "tasks": tasks, "errors": failures.said}
 
 
 if __name__ == "__main__":

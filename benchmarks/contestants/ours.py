@@ -31,6 +31,8 @@ def command(task: Task, *, is_local: bool) -> list[str]:
         f"--signature={scoring.signature}",
         f"--key_columns={scoring.key}",
         *carried,
+        # The others write no columns that say where a prediction comes from.
+        "--metadata_columns=none",
         f"--output_table={OUTPUT}",
         *task.flags,
     ]

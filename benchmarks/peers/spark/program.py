@@ -7,9 +7,11 @@ TensorFlow, before the measured span begins.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ _TYPES = {
 def score(task: Task) -> Report:
     """Scores the source's Parquet files into the output table."""
     workers = os.cpu_count() or 1
+    # Spark takes the python3 of the path.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         SparkSession.builder.master(f"local[{workers}]")
         .config("spark.driver.memory", "6g")
@@ -79,6 +83,9 @@ def _predictor(task: Task) -> Callable[..., dict[str, Any]]:
     def predict(*arrays: Any) -> dict[str, Any]:
         return scorer(dict(zip(names, arrays, strict=True)))
 
+    # Spark gives as many arrays as it sees parameters.
+    parameters = [Parameter(f"array_{i}", Parameter.POSITIONAL_ONLY) for i in range(len(names))]
+    predict.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return predict
 
 

@@ -16,11 +16,17 @@ OK, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit code.
+
+    Without `argv` the arguments are those of the process, of which only those for Beam stay.
+    """
     try:
         parsed = parse(sys.argv[1:] if argv is None else argv)
     except UsageError as e:
         return _fail(e, USAGE)
+    if argv is None:
+        # Beam parses the process's arguments wherever it has no options, and takes fewer forms.
+        sys.argv[1:] = parsed.beam_args
     # Not before: help and usage errors must not wait for what these import.
     from pipeline.errors import PlanError, RunFailedError, RunNotPublishedError
     from pipeline.local.errors import LocalError

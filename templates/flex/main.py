@@ -5,4 +5,5 @@ import sys
 from pipeline.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["score", *sys.argv[1:]]))
+    sys.argv.insert(1, "score")
+    sys.exit(main())

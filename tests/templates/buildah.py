@@ -31,7 +31,7 @@ class Buildah:
           subprocess.CalledProcessError: a step failed.
         """
         given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        options = [_ISOLATION, "--pull-never", f"--file={file}", f"--tag={tag}", *given]
+        options = [_ISOLATION, "--layers", "--pull-never", f"--file={file}", f"--tag={tag}", *given]
         subprocess.run([*self._command("bud"), *options, str(context)], check=True)
 
     def image(self, tag: str) -> dict[str, Any]:

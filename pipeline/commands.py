@@ -16,13 +16,13 @@ from options.config import Config
 from options.flag import Command
 from pipeline import job, report
 from pipeline.errors import PlanError
-from pipeline.estimate_report import Estimate, estimate_text
-from pipeline.machines import Machines, asked_workers, machines_of
+from pipeline.estimate_report import Estimate, estimate_text, workers_text
+from pipeline.machines import asked_workers, machines_of
 from pipeline.memory import peak_memory_bytes
 from pipeline.plan import Plan, make_plan
 from pipeline.resume import published_before
 from pipeline.runs import latest, rows_of
-from pipeline.sample import Sample, score_sample
+from pipeline.sample import score_sample
 from pipeline.source import scanned_bytes
 from pipeline.trial import trial_process
 from transforms.clients import bigquery_client
@@ -50,20 +50,15 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
     with _surroundings(config, beam_args) as options, tempfile.TemporaryDirectory() as workspace:
         project = job.job_project(options, config.billing_project, config.output_table.project)
         client = bigquery_client(project)
-        machines = machines_of(options)
         if command == "check":
-            plan, sample = _check(config, client, Path(workspace), machines)
-            # The embedded BigQuery would run the query, and count nothing.
-            scanned = None if config.local else scanned_bytes(client, plan.source)
-            workers = asked_workers(options)
-            estimate = Estimate(plan, sample.usage, programs_bytes, scanned, workers)
-            print("\n" + estimate_text(estimate, config.deadline))
+            _check(config, client, Path(workspace), options, programs_bytes)
             return
         config = config.with_default_project(client.project)
         if done := published_before(client, config):
             print(done, flush=True)
             job.launch_idle(options, done)
             return
+        machines = machines_of(options)
         plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)
         started = time.perf_counter()
@@ -83,15 +78,31 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
 
 
 def _check(
-    config: Config, client: bigquery.Client, workspace: Path, machines: Machines
-) -> tuple[Plan, Sample]:
+    config: Config,
+    client: bigquery.Client,
+    workspace: Path,
+    options: PipelineOptions,
+    programs_bytes: int,
+) -> None:
+    machines = machines_of(options)
     # The process first: it gets ready, which takes seconds, while the plan is made.
     with trial_process() as trial:
         plan, _ = make_plan(config, client, workspace, datetime.now(UTC), machines)
         print(report.plan_text(plan), flush=True)
         sample = score_sample(plan, trial)
     print("\n" + report.sample_text(plan, sample), flush=True)
-    return plan, sample
+    estimate = Estimate(
+        source=plan.source,
+        source_rows=plan.source_rows,
+        # The embedded BigQuery would run the query, and count nothing.
+        scanned_bytes=None if config.local else scanned_bytes(client, plan.source),
+        usage=sample.usage,
+        programs_bytes=programs_bytes,
+        resources=plan.workers.resources,
+        asked=asked_workers(options),
+    )
+    print("\n" + estimate_text(estimate), flush=True)
+    print("\n" + workers_text(estimate, config.deadline))
 
 
 @contextmanager

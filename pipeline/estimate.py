@@ -226,7 +226,9 @@ def duration(seconds: float) -> str:
     """The time in words: `4 s`, `12 min` or `3.4 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:,.0f} min" if seconds < 2 * _HOUR_S else f"{seconds / _HOUR_S:,.1f} h"
+    unit_s, unit = (60.0, "min") if seconds < 2 * _HOUR_S else (_HOUR_S, "h")
+    value = seconds / unit_s
+    return f"{value:.2g} {unit}" if value < 10 else f"{value:,.0f} {unit}"
 
 
 def minutes_flag(seconds: float) -> str:

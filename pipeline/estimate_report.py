@@ -22,11 +22,14 @@ from pipeline.estimate import (
     workers_for,
 )
 from pipeline.machine_types import known_machine
-from pipeline.plan import Plan
 from pipeline.sizes import readable
 from scoring.timing import Speed
 from transforms.parquet_files import ROW_GROUP_BYTES
+from transforms.read import Source
+from transforms.resources import ScoringResources
 
+# A file is written by row groups, of which two are held.
+_FILE_BYTES = 2 * ROW_GROUP_BYTES
 _SHOWN_WORKERS = (1, 10, 100, 1000)
 
 
@@ -35,38 +38,33 @@ class Estimate:
     """What is known of a job before it is launched.
 
     Attributes:
-      programs_bytes: size of a process with Beam and the clients of Google Cloud.
+      source_rows: of the whole source; None if only running its query would tell.
       scanned_bytes: what BigQuery says it scans; None if it was not asked or does not know.
+      programs_bytes: size of a process with Beam and the clients of Google Cloud.
     """
 
-    plan: Plan
+    source: Source
+    source_rows: int | None
+    scanned_bytes: int | None
     usage: Usage
     programs_bytes: int
-    scanned_bytes: int | None
+    resources: ScoringResources
     asked: AskedWorkers
 
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        return process_memory(
-            self.usage, self.programs_bytes, 2 * ROW_GROUP_BYTES, self.asked.threads
-        )
-
-    @property
-    def model_copies(self) -> int | None:
-        """Copies that the processes of a machine share; None if each has its own."""
-        return self.plan.workers.resources.model_copies
+        return process_memory(self.usage, self.programs_bytes, _FILE_BYTES, self.asked.threads)
 
     @property
     def has_accelerator(self) -> bool:
         """Whether GPUs are to score."""
-        hints = dict(self.plan.workers.resources.hints)
-        return self.asked.has_accelerator or "accelerator" in hints
+        return self.asked.has_accelerator or "accelerator" in dict(self.resources.hints)
 
     @property
     def work(self) -> Work | None:
         """What there is to score; None where its rows or their cost are not known."""
-        rows, usage = self.plan.source_rows, self.usage
+        rows, usage = self.source_rows, self.usage
         if not rows or usage.speed is None:
             return None
         return Work(rows, usage.call_rows, usage.speed.core_seconds_a_row)
@@ -78,12 +76,12 @@ class Estimate:
         if machine is None:
             return None
         processes = 1 if self.asked.is_one_process else machine.vcpus
-        return Worker(machine, processes, self.model_copies)
+        return Worker(machine, processes, self.resources.model_copies)
 
     @property
     def recommended_worker(self) -> Worker | None:
         """The smallest worker with room; None if no machine known here has."""
-        return recommended_worker(self.memory, self.model_copies)
+        return recommended_worker(self.memory, self.resources.model_copies)
 
     @property
     def worker(self) -> Worker | None:
@@ -92,20 +90,31 @@ class Estimate:
         return asked if asked and asked.has_room(self.memory) else self.recommended_worker
 
 
-def estimate_text(estimate: Estimate, deadline: timedelta | None) -> str:
-    """The plan for a Dataflow job, with the workers that are done by the deadline if there is one.
+def estimate_text(estimate: Estimate) -> str:
+    """What a job on Dataflow reads, and what scoring takes: time of a row, memory, machine type."""
+    facts = tabulate(_facts(estimate), tablefmt="plain", disable_numparse=True)
+    return f"As a job on Dataflow\n\n{facts}"
+
+
+def workers_text(estimate: Estimate, deadline: timedelta | None) -> str:
+    """Workers, their time and hours: some numbers of them, or what the deadline takes.
 
     Raises:
       PlanError: no number of workers is done by the deadline.
     """
     deadline_s = deadline.total_seconds() if deadline else None
-    facts = tabulate(_facts(estimate), tablefmt="plain", disable_numparse=True)
-    parts = [f"As a job on Dataflow\n\n{facts}"]
     work, worker = estimate.work, estimate.worker
-    if work is not None and worker is not None:
-        parts.append(_fleets_table(estimate, work, worker, deadline_s))
-    parts.append("\n".join(_assumptions(estimate, deadline_s)))
-    return "\n\n".join(parts)
+    if work is None:
+        why = "rows are unknown" if estimate.source_rows is None else "no row was scored"
+        asked = f" for {duration(deadline_s)}" if deadline_s is not None else ""
+        return (
+            f"Time and workers{asked} cannot be told, as {why}: a table with some of the rows as "
+            "--input_table gives the time of a row."
+        )
+    assumptions = "\n".join(_assumptions(estimate))
+    if worker is None:
+        return assumptions
+    return f"{_fleets_table(estimate, work, worker, deadline_s)}\n\n{assumptions}"
 
 
 def _facts(estimate: Estimate) -> list[tuple[str, str]]:
@@ -125,26 +134,26 @@ def _lines(label: str, lines: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _rows_text(estimate: Estimate) -> str:
-    plan = estimate.plan
-    if plan.source_rows is None:
+    source, rows = estimate.source, estimate.source_rows
+    if rows is None:
         return "unknown before the query has run"
-    if plan.source.row_restriction:
-        return f"at most {plan.source_rows:,}: what --row_restriction leaves of them is unknown"
-    now = " as it is now" if plan.source.snapshot_time else ""
-    return f"{plan.source_rows:,}, by the metadata of the table{now}"
+    if source.row_restriction:
+        return f"at most {rows:,}: what --row_restriction leaves of them is unknown"
+    now = " as it is now" if source.snapshot_time else ""
+    return f"{rows:,}, by the metadata of the table{now}"
 
 
 def _bytes_text(estimate: Estimate) -> str:
-    plan, scanned = estimate.plan, estimate.scanned_bytes
-    if plan.source.table is None:
+    source, rows, scanned = estimate.source, estimate.source_rows, estimate.scanned_bytes
+    if source.table is None:
         told = f"the query scans {readable(scanned)}, by a dry run" if scanned else "unknown"
         return f"{told}; the size of its result is known when it has run"
     if scanned is not None:
         return f"{readable(scanned)}, by a dry run of a SELECT of the columns read"
-    row_bytes = estimate.usage.row_bytes
-    if not row_bytes or not plan.source_rows:
+    if not rows or estimate.usage.speed is None:
         return "unknown"
-    return f"{readable(plan.source_rows * row_bytes)}, by the rows of the sample"
+    most = "at most " if source.row_restriction else ""
+    return f"{most}{readable(rows * estimate.usage.row_bytes)}, by the rows of the sample"
 
 
 def _time_lines(speed: Speed) -> Iterator[str]:
@@ -222,21 +231,15 @@ def _fleet_row(fleet: Fleet) -> tuple[str, str, str, str]:
     )
 
 
-def _assumptions(estimate: Estimate, deadline_s: float | None) -> list[str]:
-    if estimate.work is None:
-        why = "no row was scored" if estimate.plan.source_rows is not None else "rows are unknown"
-        asked = f" for {duration(deadline_s)}" if deadline_s is not None else ""
-        return [
-            f"Time and workers{asked} cannot be told, as {why}: a table with some of the rows as "
-            "--input_table gives the time of a row."
-        ]
-    lines = [
+def _assumptions(estimate: Estimate) -> Iterator[str]:
+    yield (
         f"Assumed: {duration(START_S)} until the first row, which is a guess; a vCPU as fast as a "
-        "core of this machine, and n of them",
+        "core of this machine, and n of them"
+    )
+    yield (
         "n times as fast; one process a vCPU and 1 GB for the system, as Dataflow documents. "
-        "Reading, writing and Beam's own",
-        "work are not counted: where a row takes microseconds they are the larger part.",
-    ]
+        "Reading, writing and Beam's own"
+    )
+    yield "work are not counted: where a row takes microseconds they are the larger part."
     if estimate.has_accelerator:
-        lines.append("GPUs are asked for, but the times are those of this machine.")
-    return lines
+        yield "GPUs are asked for, but the times are those of this machine."

@@ -15,7 +15,13 @@ def test_the_plan_is_printed_and_nothing_is_written(bench: Workbench, saved: Sav
         "'n' AS name FROM UNNEST(GENERATE_ARRAY(1, 200)) AS id"
     )
 
-    outcome = bench.check(saved(mixed_inputs), "--key_columns=id", "--run_id=trial")
+    outcome = bench.check(
+        saved(mixed_inputs),
+        "--key_columns=id",
+        "--run_id=trial",
+        "--machine_type=n1-highcpu-2",
+        "--deadline=2h",
+    )
 
     assert outcome.code == cli.OK, outcome.stderr
     assert outcome.stderr == ""
@@ -38,7 +44,10 @@ def test_the_plan_is_printed_and_nothing_is_written(bench: Workbench, saved: Sav
         "total FLOAT64 model output total: float64[None]",
         "model_digest STRING this run",
         "Checked with rows: 100 scored, none rejected.",
+        "rows 200, by the metadata of the table",
     } <= lines
+    assert "n1-highcpu-2: 2 vCPUs, 1.8 GB, TOO SMALL" in outcome.stdout
+    assert "vCPU-hours" in outcome.stdout
     assert bench.tables() == {"t"}
 
 
@@ -55,9 +64,10 @@ def test_an_empty_table_and_a_query_give_no_sample(bench: Workbench, saved: Save
     bench.sql("CREATE TABLE t (x FLOAT64)")
 
     assert "Checked without rows: the source has none." in bench.check(saved(doubled)).stdout
-    query = bench.check(saved(doubled), "--input_query=SELECT 1.0 AS x")
+    query = bench.check(saved(doubled), "--input_query=SELECT 1.0 AS x", "--deadline=2h")
     assert query.code == cli.OK, query.stderr
     assert "only running the query would give some" in query.stdout
+    assert "Time and workers for 2 h cannot be told, as rows are unknown" in query.stdout
 
 
 def test_export_checks_rows_without_the_storage_read_api(

@@ -54,7 +54,7 @@ bench: .venv/installed build/peers/chart/installed ## measure against other ways
 	$(BIN)/python -m benchmarks --rounds 3
 	$(CHART) build/bench
 
-bench-all: .venv/installed bench-peers ## the same with all workloads and all contestants (hours)
+bench-all: .venv/installed build/models bench-peers ## the same with all workloads and all contestants (hours)
 	$(BIN)/python -m benchmarks --workloads all --contestants all --rounds 3
 	$(CHART) build/bench
 

@@ -14,7 +14,9 @@ from benchmarks.workload import Files, Workload
 _BATCH_ROWS = 100_000
 
 
-def problems(result: Path, files: Files, workload: Workload) -> list[str]:
+def problems(
+    result: Path, files: Files, workload: Workload, *, has_passthrough: bool = True
+) -> list[str]:
     """What is wrong with a result, nothing if all is well.
 
     Memory grows with the outputs and passthrough columns of the workload, not with the result.
@@ -23,11 +25,12 @@ def problems(result: Path, files: Files, workload: Workload) -> list[str]:
       result: Parquet file with the key, the passthrough columns and the outputs, in any order.
       files: those of the workload, with what is expected.
       workload: which columns there are, and how far floats may differ.
+      has_passthrough: False where the passthrough columns were not asked for.
     """
     scoring = workload.scoring
     checked = {o.column: workload.tolerance for o in scoring.outputs}
     expected = _by_key(files.expected, scoring.key, list(checked))
-    if scoring.passthrough:
+    if scoring.passthrough and has_passthrough:
         source = _by_key(files.table, scoring.key, list(scoring.passthrough))
         for name in scoring.passthrough:
             expected = expected.append_column(name, source.column(name))

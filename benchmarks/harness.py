@@ -71,7 +71,11 @@ def run(workload: Workload, contestant: Contestant, number: int, folder: Path) -
             services.export_output(Path(task.folder))
     else:
         report, usage = _watched(task, workload, contestant, ())
-    wrong = problems(_result(task), files, workload) if contestant.has_result else []
+    wrong: list[str] = []
+    if contestant.has_result:
+        # TensorFlow alone computes outputs; there is no table that would carry other columns.
+        carries = contestant.needs_services or workload.is_local
+        wrong = problems(_result(task), files, workload, has_passthrough=carries)
     return Run(workload.name, contestant.name, number, workload.rows, report, usage, tuple(wrong))
 
 

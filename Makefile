@@ -35,9 +35,10 @@ demo: .venv/installed build/models ## score real source files and photographs, f
 test: .venv/installed build/models ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: .venv/installed ## format, lint, types, layers, lock
+check: .venv/installed ## format, lint, types, layers, locks
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/hadolint $(FLEX)/Dockerfile
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 	mkdir -p build && cp requirements.lock build/requirements.lock

@@ -7,7 +7,6 @@ written once. Here the copy is made before the next write, and dated to when its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,9 +21,15 @@ _READS = ("SELECT", "WITH", "FROM", "DESCRIBE", "SHOW", "PRAGMA", "SET", "LOAD")
 _DEFINITIONS = ("CREATE", "ALTER", "TRUNCATE")
 
 
-def _names(sql: str, words: Iterable[str]) -> bool:
-    """Whether all the words are in a statement; DuckDB's name of a data set ends with its id."""
-    return all(re.search(rf"{re.escape(w)}(?!\w)", sql, re.IGNORECASE) for w in words)
+def _names(sql: str, dataset: str, table: str) -> bool:
+    """Whether a statement has a word that is the table and one that ends with the data set.
+
+    DuckDB's schemas are called PROJECT__DATASET.
+    """
+    return all(
+        re.search(rf"{before}{re.escape(word)}(?!\w)", sql, re.IGNORECASE)
+        for before, word in (("(?<!\\w)", table), ("", dataset))
+    )
 
 
 class LateSnapshots(SnapshotManager):
@@ -94,7 +99,7 @@ class LateSnapshots(SnapshotManager):
         if SNAPSHOTS_SCHEMA.upper() in statement or statement.startswith((*_READS, "DROP TABLE")):
             return
         for key in list(self._since):
-            if _names(sql, key[1:]):
+            if _names(sql, *key[1:]):
                 self.before_change(*key)
                 if statement.startswith(_DEFINITIONS):
                     self._since[key] = self._clock.now()

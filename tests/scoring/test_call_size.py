@@ -28,7 +28,7 @@ def _sizes(seconds: Callable[[int], float], *, max_rows: int = 5000, calls: int 
         (lambda rows: 0.5 + rows * 0.01, [32, 64, 128, 256, 512, 1024, 512]),
         (lambda rows: 1.0 if rows <= 200 else 3.0 * rows, [32, 64, 128, 256, 128]),
         # Quick calls grow at once, slow ones must be worth it.
-        (lambda rows: rows * 0.0001, [32, 64, 128, 64]),
+        (lambda rows: rows * 0.0001, [32, 64, 128, 256, 512, 256]),
     ],
     ids=["free", "constant", "by row", "both", "dear when large", "quick at first"],
 )

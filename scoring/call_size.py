@@ -6,8 +6,8 @@ FIRST_CALL_ROWS = 32
 """What a model computes between its inputs and outputs is not known beforehand: for some a row
 takes megabytes."""
 
-# Within 30 ms a model cannot touch much memory (at 10 GB/s, 300 MB), so that far calls grow at once:
-# what so short calls take tells little of what longer ones would.
+# Within 30 ms a model cannot touch much memory (at 10 GB/s, 300 MB), so that far calls grow at
+# once: what so short calls take tells little of what longer ones would.
 _CHEAP_CALL_SECONDS = 0.03
 # From there on larger calls must be worth their memory: of a size the quickest of some calls has to
 # take at most this part of the time a row that the size before it took.

@@ -72,6 +72,7 @@ def _draw_panel(axis: Any, panel: Mapping[str, Sequence[float]], titles: Mapping
         end = (max(values), place)
         axis.annotate(f"{median:,.0f}", end, (5, 0), textcoords="offset points", va="center")
     axis.margins(x=0.15)
+    axis.locator_params(axis="x", nbins=5)
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.spines[["top", "right"]].set_visible(False)
 

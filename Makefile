@@ -31,7 +31,7 @@ help: ## list the targets
 demo: .venv/installed build/models ## score real source files and photographs, from nothing
 	$(BIN)/python -m demo
 
-# A file's tests stay in one process, as they share services; each process needs up to 4 GB.
+# A file's tests stay in one process, as they share services.
 test: .venv/installed build/models ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -55,7 +55,7 @@ bench: .venv/installed build/peers/chart/installed ## measure against other ways
 	$(BIN)/python -m benchmarks --rounds 3
 	$(CHART) build/bench
 
-bench-all: .venv/installed build/models bench-peers ## the same with all workloads and all contestants (hours)
+bench-all: .venv/installed build/models bench-peers ## the same with all workloads and all contestants (long)
 	$(BIN)/python -m benchmarks --workloads all --contestants all --rounds 3
 	$(CHART) build/bench
 

@@ -42,8 +42,8 @@ SCORING_FLAGS: tuple[Flag, ...] = (
         "max_batch_size",
         Kind.INTEGER,
         Group.MODEL,
-        "Largest number of rows in one call of the model. Calls begin with 1024 rows and grow "
-        "while they are quick; lower it if the model runs out of memory.",
+        "Largest number of rows in one call of the model. Calls begin with 32 rows and grow while "
+        "that makes a row cheaper; lower it if the model runs out of memory.",
         metavar="ROWS",
         default="65536",
         minimum=1,

@@ -172,7 +172,7 @@ def _is_passing(content: bytes | str) -> bool:
 
 
 def bigquery_read_client() -> BigQueryReadClient:
-    """The process's client of the BigQuery Storage Read API: to connect takes as long as a page.
+    """The process's client of the BigQuery Storage Read API, so that it connects once.
 
     Raises:
         google.auth.exceptions.DefaultCredentialsError: no credentials and no embedded server.

@@ -1,8 +1,8 @@
 """WriteToBigQuery: Arrow record batches into a table through Parquet files and load jobs.
 
-Beam's own file loads serve several tables and streaming: two writes of it were 90 of this
-pipeline's 139 steps, most of its fixed time. Its load jobs have random names; those here have
-names that a worker which takes over finds again.
+Beam's own file loads serve several tables and streaming: without them the pipeline has 92 of 139
+steps less, and a small local run takes half the time. Their load jobs have random names; those here
+have names that a worker which takes over finds again.
 """
 
 from collections.abc import Iterable, Iterator

@@ -11,10 +11,8 @@ of it is right.
 With --without_module the package is installed without that module, and the chain has to break:
 exits with 0 only if every way fails for want of it.
 
-A scheduler can be the first hop: `run_chain` takes a function that gets a Task, launches the
-template and returns the id of the job. It raises ChainBrokenError if it cannot. Here it is a plain
-request. A program in another folder finds the modules with this folder, tests and the root of the
-repository on its path.
+A program in another folder finds the modules with this folder, tests and the root of the repository
+on its path.
 """
 
 from __future__ import annotations
@@ -89,7 +87,6 @@ class Task:
     parameters: dict[str, str]
 
 
-FirstHop = Callable[[Task], str]
 """Launches the template and returns the id of the job; it may wait for the job's end."""
 
 
@@ -112,7 +109,7 @@ def launch_by_rest(task: Task) -> str:
     return str(answer["job"]["id"])
 
 
-def run_chain(first_hop: FirstHop, python: Path = WORKER_PYTHON) -> list[str | None]:
+def run_chain(python: Path) -> list[str | None]:
     """Goes all ways; returns for each what was wrong with it, None if nothing was."""
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(embedded_cloud())
@@ -125,8 +122,8 @@ def run_chain(first_hop: FirstHop, python: Path = WORKER_PYTHON) -> list[str | N
         say(f"Dataflow {service.url}, whose machines run {python}")
         ways = Ways(cloud, service, client, folder, expected)
         return [
-            _wrong("launched", lambda: ways.launch(first_hop)),
-            _wrong("launched again", lambda: ways.launch(first_hop)),
+            _wrong("launched", ways.launch),
+            _wrong("launched again", ways.launch),
             _wrong("submitted", ways.submit),
             _wrong("refused", ways.submit_what_is_refused),
         ]
@@ -152,7 +149,7 @@ class Ways:
     folder: Path
     expected: dict[int, float]
 
-    def launch(self, first_hop: FirstHop) -> None:
+    def launch(self) -> None:
         """A launch; done again, as a scheduler may, its job has nothing to do."""
         task = Task(
             url=self.service.url,
@@ -171,7 +168,7 @@ class Ways:
             },
         )
         say(f"launch of {task.template} with {task.parameters}")
-        job_id = first_hop(task)
+        job_id = launch_by_rest(task)
         state = _await_end(task, job_id)
         if state != "JOB_STATE_DONE":
             raise ChainBrokenError(f"the launched job ended in {state}: {_reason(task, job_id)}")
@@ -317,7 +314,7 @@ def main() -> int:
     parser.add_argument("--worker", type=Path, default=WORKER_PYTHON, help="interpreter of workers")
     given = parser.parse_args()
     say(f"package: {install_package(given.worker, without_module=given.without_module)}")
-    wrong = run_chain(launch_by_rest, given.worker)
+    wrong = run_chain(given.worker)
     if not given.without_module:
         return 1 if any(wrong) else 0
     broken = all(text and given.without_module in text for text in wrong)

@@ -55,6 +55,7 @@ class Config:
     model: str
     signature: str | None
     max_batch_size: int
+    xla: bool
     input_columns: tuple[tuple[str, str | tuple[str, ...]], ...]
     output_columns: tuple[tuple[str, str], ...]
     key_columns: tuple[str, ...]

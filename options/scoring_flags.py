@@ -50,6 +50,15 @@ SCORING_FLAGS: tuple[Flag, ...] = (
         maximum=1_000_000,
     ),
     Flag(
+        "xla",
+        Kind.SWITCH,
+        Group.MODEL,
+        "Have XLA compile the model, for each of a few numbers of rows. Attention, recurrent and "
+        "element by element layers become faster, convolutions on a CPU much slower: compare what "
+        "check says with and without it. Not for strings and rows of different lengths.",
+        default="false",
+    ),
+    Flag(
         "input_columns",
         Kind.INPUT_MAPPING,
         Group.COLUMNS,

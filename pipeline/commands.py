@@ -17,12 +17,13 @@ from options.flag import Command
 from pipeline import job, report
 from pipeline.errors import PlanError
 from pipeline.estimate_report import Estimate, estimate_text, workers_text
-from pipeline.machines import asked_workers, machines_of
+from pipeline.machines import Machines, asked_workers, machines_of
 from pipeline.memory import peak_memory_bytes
+from pipeline.model import FoundModel
 from pipeline.plan import Plan, make_plan
 from pipeline.resume import published_before
 from pipeline.runs import latest, rows_of
-from pipeline.sample import score_sample
+from pipeline.sample import score_sample, try_compiling
 from pipeline.source import scanned_bytes
 from pipeline.trial import trial_process
 from transforms.clients import bigquery_client
@@ -59,7 +60,7 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
             job.launch_idle(options, done)
             return
         machines = machines_of(options)
-        plan, model = make_plan(config, client, Path(workspace), datetime.now(UTC), machines)
+        plan, model = _proven_plan(config, client, Path(workspace), machines)
         print(report.plan_text(plan), flush=True)
         started = time.perf_counter()
         result = job.run(plan, model, options, client)
@@ -103,6 +104,18 @@ def _check(
     )
     print("\n" + estimate_text(estimate), flush=True)
     print("\n" + workers_text(estimate, config.deadline))
+
+
+def _proven_plan(
+    config: Config, client: bigquery.Client, workspace: Path, machines: Machines
+) -> tuple[Plan, FoundModel]:
+    """The plan of a run, whose model XLA can compile if it is asked to."""
+    if not config.xla:
+        return make_plan(config, client, workspace, datetime.now(UTC), machines)
+    with trial_process() as trial:
+        plan, model = make_plan(config, client, workspace, datetime.now(UTC), machines)
+        try_compiling(plan, trial)
+    return plan, model
 
 
 @contextmanager

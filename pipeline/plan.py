@@ -18,6 +18,8 @@ from pipeline.spec import scoring_spec
 from pipeline.versions import software_versions
 from pipeline.workers import Workers, plan_workers
 from scoring.batch import ScoringSpec
+from scoring.compiled import check_compilable
+from scoring.signature import Signature
 from transforms.publication import OutputProperties, Publication
 from transforms.read import Source
 from transforms.run_record import RUNS_FIELDS
@@ -73,12 +75,11 @@ def make_plan(
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%S}_{secrets.token_hex(3)}"
     attempt = secrets.token_hex(3)
     spec = scoring_spec(config, info, model, run_id)
+    signature = _called_signature(model, spec)
     output = check_destination(client, config, spec.output_fields, spec.key)
     publication = _publication(config, client, spec, model, output, attempt, now)
     if config.only_new and output.exists:
         info = new_rows(client, config, info, spec)
-    # Outputs that nobody wants are not computed.
-    signature = replace(model.signature, outputs=tuple(b.tensor for b in spec.outputs))
     plan = Plan(
         source=_source(config, info, spec, publication),
         model=ModelSource(str(model.folder), model.digest, model.info.tags, signature),
@@ -95,6 +96,20 @@ def make_plan(
 def with_model_at(plan: Plan, uri: str) -> Plan:
     """The same plan with the model read from `uri`."""
     return replace(plan, model=replace(plan.model, uri=uri))
+
+
+def _called_signature(model: FoundModel, spec: ScoringSpec) -> Signature:
+    """The part of the model's signature that is called: outputs that nobody wants are left out.
+
+    Raises:
+      ModelError: XLA is to compile it and cannot.
+    """
+    called = replace(model.signature, outputs=tuple(b.tensor for b in spec.outputs))
+    if spec.xla:
+        # Shapes that --input_shapes states are what it is compiled for.
+        called = replace(called, inputs=tuple(b.tensor for b in spec.inputs))
+        check_compilable(model.signature, called)
+    return called
 
 
 def _publication(

@@ -57,6 +57,7 @@ def _run_table(plan: Plan) -> str:
         ("model digest", plan.model.digest),
         ("signature", plan.model.signature.name),
         ("rows a call", plan.spec.fixed_batch_rows or f"up to {plan.spec.max_batch_rows:,}"),
+        ("compiled by", "XLA" if plan.spec.xla else None),
         ("key columns", ", ".join(c.name for c in plan.spec.key) or "none"),
         ("output table", f"{publication.output_table} ({_fate(plan)})"),
         ("output layout", layout_text(publication.output_layout)),

@@ -43,7 +43,7 @@ def score_sample(plan: Plan, trial: TrialProcess) -> Sample:
     """
     rows = _sample_rows(plan)
     model = plan.model
-    request = Request(model.uri, model.tags, model.signature, plan.spec)
+    request = Request(model.uri, model.tags, model.signature, plan.spec, plan.spec.xla)
     report, usage = trial.score(request, _NO_ROWS if rows is None else rows, plan.model_handle)
     if rows is not None and not report.scored:
         raise PlanError(
@@ -51,6 +51,16 @@ def score_sample(plan: Plan, trial: TrialProcess) -> Sample:
             f"The first: {report.first_reject}."
         )
     return Sample(report.scored, report.rejected, tuple(report.warnings), usage)
+
+
+def try_compiling(plan: Plan, trial: TrialProcess) -> None:
+    """Has XLA compile the model in the trial's process: no other way tells whether it can.
+
+    Raises:
+      ModelError: it cannot, or the model cannot be loaded or called.
+    """
+    model = plan.model
+    trial.call(model.uri, model.tags, model.signature, plan.model_handle, xla=True)
 
 
 def _sample_rows(plan: Plan) -> pa.RecordBatch | None:

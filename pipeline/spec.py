@@ -65,6 +65,7 @@ def scoring_spec(config: Config, info: SourceInfo, model: FoundModel, run_id: st
         run_id=run_id,
         model_digest=model.digest,
         metadata=metadata,
+        xla=config.xla,
     )
 
 

@@ -53,12 +53,14 @@ class Request:
     Attributes:
       folder, tags, signature: the model, as LoadedModel takes them.
       spec: how its rows are scored; None to call it once with a row of zeros.
+      xla: whether XLA compiles it.
     """
 
     folder: str
     tags: tuple[str, ...]
     signature: Signature
     spec: ScoringSpec | None
+    xla: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,20 @@ class TrialProcess:
         return TrialReport(**answer["report"]), _usage_of(answer["usage"])
 
     def call(
-        self, folder: str, tags: tuple[str, ...], signature: Signature, model_name: str
+        self,
+        folder: str,
+        tags: tuple[str, ...],
+        signature: Signature,
+        model_name: str,
+        *,
+        xla: bool = False,
     ) -> None:
         """Loads the model there and calls it once, with a row of zeros and empty strings.
 
         Raises:
           ModelError: as for `score`.  That it refuses such a row says nothing.
         """
-        self._answer(Request(folder, tags, signature, None), _NO_ROWS, model_name)
+        self._answer(Request(folder, tags, signature, None, xla), _NO_ROWS, model_name)
 
     def _answer(self, request: Request, rows: memoryview, model_name: str) -> dict[str, Any]:
         doing = "before the model was loaded"

@@ -26,7 +26,7 @@ from scoring.grouping import grouping_warnings
 from scoring.objects import Fetch
 from scoring.runtime import tensorflow
 from scoring.savedmodel import LoadedModel, call_with_zeros
-from scoring.timing import measured_speed
+from scoring.timing import measured_speed, settle_calls
 
 _CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
 
@@ -57,7 +57,7 @@ def _try(
 ) -> tuple[TrialReport, Usage]:
     idle_bytes = peak_memory_bytes()
     announce("being loaded")
-    model = LoadedModel(request.folder, request.tags, request.signature)
+    model = LoadedModel(request.folder, request.tags, request.signature, xla=request.xla)
     loaded_bytes = peak_memory_bytes()
     usage = Usage(base_bytes, idle_bytes, loaded_bytes, peak_bytes=loaded_bytes)
     if request.spec is None:
@@ -94,6 +94,8 @@ def _timed(
 ) -> Usage:
     """`usage` with what scoring these rows takes, whose first time took so long."""
     scorer = Scorer(spec, model, _CLOCK, _fetch(spec), calls_at_once=CALLS_AT_ONCE)
+    if spec.xla:
+        settle_calls(scorer, rows)
     speed = measured_speed(
         scorer,
         rows,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scoring.call_size import FIRST_CALL_ROWS, CallSize
+from scoring.call_size import FIRST_CALL_ROWS, CallShapes, CallSize
 from scoring.composite import Result, first_rows
 from scoring.conversions import Values
 from scoring.errors import BatchCallError
@@ -64,6 +64,8 @@ class ScoringSpec:
         batches are padded with copies of their last row and the padding's outputs dropped.
       run_id, model_digest: written into every reject.
       metadata: pairs (column, text): columns of every scored row that say where it comes from.
+      xla: whether XLA compiles the model, anew for each number of rows: calls have a power of two
+        of them then, and shorter ones are padded likewise.
     """
 
     inputs: tuple[Binding, ...]
@@ -75,6 +77,7 @@ class ScoringSpec:
     run_id: str
     model_digest: str
     metadata: tuple[tuple[str, str], ...]
+    xla: bool = False
 
     @property
     def output_fields(self) -> tuple[Field, ...]:
@@ -154,13 +157,15 @@ class Scorer:
         self._model = model
         self._clock = clock
         fixed = spec.fixed_batch_rows
-        self._size = CallSize(fixed or spec.max_batch_rows, fixed or first_call_rows)
+        self._tensor_row_bytes = sum(b.row_bytes for b in spec.inputs)
+        self._shapes = CallShapes(fixed, spec.xla, _rows_within_limit(self._tensor_row_bytes))
+        most = self._shapes.at_most(spec.max_batch_rows)
+        self._size = CallSize(fixed or most, fixed or first_call_rows)
         self._threads: ThreadPoolExecutor | None = None
         self._slices_at_once = 1
         if calls_at_once > 1:
             self._threads = ThreadPoolExecutor(calls_at_once, thread_name_prefix="calls")
             self._slices_at_once = calls_at_once + _WAITING_SLICES
-        self._tensor_row_bytes = sum(b.row_bytes for b in spec.inputs)
         self._objects: ObjectReader | None = None
         if spec.objects:
             if fetch is None:
@@ -217,8 +222,8 @@ class Scorer:
         Args:
           batch: at least one row.
         """
-        row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes, 1)
-        return min(self._size.rows, max(1, MAX_FEED_BYTES // row_bytes))
+        row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes)
+        return self._shapes.at_most(min(self._size.rows, _rows_within_limit(row_bytes)))
 
     def _started(self, batch: pa.RecordBatch) -> _Outcome:
         """The outcome of a slice: to be waited for where there are threads for it."""
@@ -284,7 +289,8 @@ class Scorer:
                 pending.append((start + affordable, stop))
                 stop = start + affordable
             try:
-                pieces.append(self._call_padded({k: v[start:stop] for k, v in feed.items()}))
+                size = self._shapes.padded(stop - start, affordable)
+                pieces.append(self._call_padded({k: v[start:stop] for k, v in feed.items()}, size))
             except BatchCallError as e:
                 if stop - start == 1:
                     faults.append(Fault(start, CALL, e.code, str(e)))
@@ -298,12 +304,11 @@ class Scorer:
         self._size.limit(affordable)
         return pieces, faults
 
-    def _call_padded(self, feed: Feed) -> Results:
-        fixed = self._spec.fixed_batch_rows
+    def _call_padded(self, feed: Feed, size: int) -> Results:
         rows = len(next(iter(feed.values())))
-        if fixed is None or fixed == rows:
+        if size == rows:
             return self._model(feed)
-        padded = {k: np.concatenate([v, v[-1:].repeat(fixed - rows, 0)]) for k, v in feed.items()}
+        padded = {k: np.concatenate([v, v[-1:].repeat(size - rows, 0)]) for k, v in feed.items()}
         return {k: first_rows(v, rows) for k, v in self._model(padded).items()}
 
     def _build(
@@ -360,6 +365,11 @@ def output_schema(spec: ScoringSpec, source: pa.Schema) -> pa.Schema:
             *(pa.field(name, constant) for name, _ in spec.metadata),
         ]
     )
+
+
+def _rows_within_limit(row_bytes: int) -> int:
+    """The rows of so many bytes that a call may have."""
+    return max(1, MAX_FEED_BYTES // max(1, row_bytes))
 
 
 def _joined_column(

@@ -1,5 +1,6 @@
 """How many rows one call of the model gets: found by calling it."""
 
+from dataclasses import dataclass
 from threading import Lock
 
 FIRST_CALL_ROWS = 32
@@ -13,6 +14,35 @@ _CHEAP_CALL_SECONDS = 0.03
 # take at most this part of the time a row that the size before it took.
 _TRIED_CALLS = 3
 _WORTHWHILE = 0.95
+
+
+@dataclass(frozen=True)
+class CallShapes:
+    """Which numbers of rows the calls of a model have.
+
+    Attributes:
+      fixed: the only one, if the model insists on it.
+      compiled: whether each takes a compilation: then they are powers of two.
+      least: a size of compiled calls that has room for any rest without being a burden.
+    """
+
+    fixed: int | None
+    compiled: bool
+    least: int
+
+    def at_most(self, rows: int) -> int:
+        """The largest number for a call that is to have at most so many rows."""
+        if self.fixed is not None or not self.compiled:
+            return rows
+        return 1 << (rows.bit_length() - 1)
+
+    def padded(self, rows: int, affordable: int) -> int:
+        """The number for a call of so many rows, where there may be memory for `affordable`."""
+        if self.fixed is not None or not self.compiled:
+            return self.fixed or rows
+        # Not one compilation more for each short rest.
+        least = min(FIRST_CALL_ROWS, self.at_most(self.least), affordable)
+        return 1 << (max(rows, least) - 1).bit_length()
 
 
 class CallSize:

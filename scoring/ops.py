@@ -103,7 +103,7 @@ def op_needs(graph: Any) -> tuple[OpNeed, ...]:
     Nothing is loaded or imported, and what has been imported already makes no difference.
     """
     names: dict[OpPackage | None, set[str]] = {}
-    for op in _used_ops(graph):
+    for op in used_ops(graph.graph_def):
         package = next((p for p in _PACKAGES if p.holds(op)), None)
         if package is not None or not _is_registered(op):
             names.setdefault(package, set()).add(op)
@@ -169,10 +169,10 @@ def _import(folder: Path, package: OpPackage, ops: tuple[str, ...]) -> None:
         ) from e
 
 
-def _used_ops(graph: Any) -> set[str]:
+def used_ops(graph_def: Any) -> set[str]:
     """The ops of the graph and of its functions, without those that are functions themselves."""
-    library = graph.graph_def.library.function
-    used = {node.op for node in graph.graph_def.node}
+    library = graph_def.library.function
+    used = {node.op for node in graph_def.node}
     used.update(node.op for function in library for node in function.node_def)
     return used - {function.signature.name for function in library}
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scoring.callables import Trace
+from scoring.compiled import compiled, compiler_problem
 from scoring.composite import Result, result_of
 from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
@@ -50,12 +51,17 @@ class LoadedModel:
     not involved.
     """
 
-    def __init__(self, folder: str, tags: Sequence[str], signature: Signature) -> None:
+    def __init__(
+        self, folder: str, tags: Sequence[str], signature: Signature, *, xla: bool = False
+    ) -> None:
         """Loads the model into this process.
+
+        Args:
+          xla: whether XLA compiles it, when it is first called with a number of rows.
 
         Raises:
           ModelError: TensorFlow cannot load it; the message names the missing op or file if it
-            is that.
+            is that.  Or XLA would leave out a part of what it does.
         """
         tf = tensorflow()
         self.signature = signature
@@ -76,6 +82,8 @@ class LoadedModel:
         except Exception as e:
             # The loader runs what the model asks for, so anything can be raised.
             raise ModelError(_load_message(tf, folder, e)) from e
+        if xla:
+            self._function = compiled(self._function, signature, folder)
 
     def __call__(self, feed: Mapping[str, Values]) -> dict[str, Result]:
         """Calls the signature.
@@ -119,6 +127,12 @@ class LoadedModel:
 
     def _hopeless(self, error: Exception) -> str | None:
         """The sentence for an error that every call would end with, None for any other."""
+        uncompiled = compiler_problem(str(error))
+        if uncompiled is not None:
+            return (
+                f"Model {self._folder} loads, but XLA cannot compile signature "
+                f"{self.signature.name!r}: {uncompiled or _reason(error)}. Leave --xla out."
+            )
         for pattern, meaning in _HOPELESS.items():
             found = re.search(pattern, str(error))
             if found:

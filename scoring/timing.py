@@ -71,6 +71,20 @@ def measured_speed(
     return speed
 
 
+def settle_calls(scorer: Scorer, sample: pa.RecordBatch) -> None:
+    """Scores the sample until calls grow no more, for whoever measures what comes after.
+
+    Args:
+      scorer: of a model that is slow when it is first called with a number of rows.
+      sample: at least one row.
+    """
+    call_rows = 0
+    while call_rows != scorer.call_rows(sample):
+        call_rows = scorer.call_rows(sample)
+        page = _page(sample, _PAGE_CALLS * call_rows)
+        deque(scorer.score(page), maxlen=0)
+
+
 def _round(scorer: Scorer, sample: pa.RecordBatch, rows: int, wall: Seconds, cpu: Seconds) -> Speed:
     """Scores so many rows or some more, in full calls whose size may change on the way."""
     done = call_rows = 0
@@ -80,10 +94,15 @@ def _round(scorer: Scorer, sample: pa.RecordBatch, rows: int, wall: Seconds, cpu
         call_rows = scorer.call_rows(sample)
         page_rows = min(rows, _PAGE_CALLS * call_rows)
         if page.num_rows != page_rows:
-            page = sample.take(pa.array(np.arange(page_rows) % sample.num_rows))
+            page = _page(sample, page_rows)
         started, cpu_started = wall(), cpu()
         deque(scorer.score(page), maxlen=0)
         seconds += wall() - started
         cpu_seconds += cpu() - cpu_started
         done += page_rows
     return Speed(done, min(page.num_rows, call_rows), seconds, cpu_seconds)
+
+
+def _page(sample: pa.RecordBatch, rows: int) -> pa.RecordBatch:
+    """So many rows: the sample's, over and over."""
+    return sample.take(pa.array(np.arange(rows) % sample.num_rows))

@@ -78,7 +78,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         started = CLOCK.seconds()
         settle_devices(self._tf_threads)
         folder = local_copy(self._model.uri, self._model.digest)
-        loaded = LoadedModel(folder, self._model.tags, self._model.signature)
+        loaded = LoadedModel(folder, self._model.tags, self._model.signature, xla=self._spec.xla)
         elapsed = CLOCK.seconds() - started
         _LOGGER.info("Loaded model %s in %.1f s", self._model.digest[:12], elapsed)
         return loaded
@@ -175,6 +175,7 @@ class Score(beam.PTransform):
             "signature": str(self._model.signature),
             "model_digest": self._model.digest,
             "max_batch_rows": self._spec.max_batch_rows,
+            "xla": self._spec.xla,
         }
 
 

@@ -49,6 +49,7 @@ def test_defaults() -> None:
         model="m",
         signature=None,
         max_batch_size=65536,
+        xla=False,
         input_columns=(),
         output_columns=(),
         key_columns=(),

@@ -4,8 +4,9 @@ Exit codes: 0 done; 1 the pipeline failed; 2 it cannot work as asked; 3 the run 
 130 interrupted.  Results go to standard output, messages and progress to standard error.
 """
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from options.errors import UsageError
 from options.inspection import Inspection
@@ -53,13 +54,32 @@ def _run(parsed: Parsed) -> None:
         inspect_model(parsed.config)
         return
     if isinstance(parsed.config, Resumption):
-        from pipeline.resume import resume_run
+        with _imports_of_beam():
+            from pipeline.resume import resume_run
 
         resume_run(parsed.config, parsed.beam_args)
         return
-    from pipeline.commands import execute
+    with contextlib.ExitStack() as stack:
+        await_cloud = None
+        if parsed.config.local:
+            from pipeline.local.servers import starting_cloud
 
-    execute(parsed.command, parsed.config, parsed.beam_args)
+            # First: the servers get ready while this process imports Beam.
+            await_cloud = stack.enter_context(starting_cloud())
+        with _imports_of_beam():
+            from pipeline.commands import execute
+
+        execute(parsed.command, parsed.config, parsed.beam_args, await_cloud)
+
+
+@contextlib.contextmanager
+def _imports_of_beam() -> Iterator[None]:
+    """A block that imports Beam, which would import pandas where it is; nothing here uses it."""
+    from scoring.imports import lean_imports, settle_arrow
+
+    settle_arrow()
+    with lean_imports("pandas"):
+        yield
 
 
 def _fail(error: Exception, code: int) -> int:

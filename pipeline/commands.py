@@ -4,10 +4,10 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from google.cloud import bigquery
@@ -30,6 +30,9 @@ from transforms.clients import bigquery_client
 from transforms.completion import RunRefusedError
 from transforms.run_record import PUBLISHED
 
+if TYPE_CHECKING:
+    from pipeline.local.servers import LocalCloud
+
 # What Beam warns of in every run with RunInference or with worker processes.
 _CHATTER = ("Resource module is not available", "No semi_persistent_directory found")
 
@@ -37,8 +40,16 @@ _CHATTER = ("Resource module is not available", "No semi_persistent_directory fo
 _TOLD_AT_THE_END = (RunRefusedError.__name__, KeyboardInterrupt.__name__, "scoring.errors.")
 
 
-def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
+def execute(
+    command: Command,
+    config: Config,
+    beam_args: Sequence[str],
+    await_cloud: Callable[[], "LocalCloud"] | None = None,
+) -> None:
     """Runs `score` or `check`.
+
+    Args:
+      await_cloud: waits for the embedded services that have been started; None without --local.
 
     Raises:
       PlanError, ScoringError, LocalError, UsageError, RunFailedError, RunNotPublishedError.
@@ -48,7 +59,8 @@ def execute(command: Command, config: Config, beam_args: Sequence[str]) -> None:
     programs_bytes = peak_memory_bytes()
     if config.local_output:
         _make_folder(Path(config.local_output))
-    with _surroundings(config, beam_args) as options, tempfile.TemporaryDirectory() as workspace:
+    options = _options(config, beam_args, await_cloud)
+    with tempfile.TemporaryDirectory() as workspace:
         project = job.job_project(options, config.billing_project, config.output_table.project)
         client = bigquery_client(project)
         if command == "check":
@@ -118,26 +130,25 @@ def _proven_plan(
     return plan, model
 
 
-@contextmanager
-def _surroundings(config: Config, beam_args: Sequence[str]) -> Iterator[PipelineOptions]:
-    """The options for Beam; with --local inside the embedded services, tables loaded."""
-    if not config.local:
-        yield job.pipeline_options(beam_args)
-        return
+def _options(
+    config: Config, beam_args: Sequence[str], await_cloud: Callable[[], "LocalCloud"] | None
+) -> PipelineOptions:
+    """The options for Beam; with --local for the embedded services, which get the tables."""
+    if await_cloud is None:
+        return job.pipeline_options(beam_args)
     # Only local mode needs the packages of the extra `local`.
-    from pipeline.local.servers import embedded_cloud
     from pipeline.local.tables import load_table
 
-    with embedded_cloud() as cloud:
-        client = bigquery_client(cloud.project)
-        for name, path in config.local_tables:
-            rows = load_table(client, f"{name.dataset}.{name.table}", path)
-            _say(f"loaded {rows:,} rows of {path} as table {name}")
-        for dataset in _result_datasets(config):
-            client.create_dataset(dataset, exists_ok=True)
-        options = job.pipeline_options(beam_args, temp_location=cloud.temp_location)
-        options.view_as(GoogleCloudOptions).project = cloud.project
-        yield options
+    cloud = await_cloud()
+    client = bigquery_client(cloud.project)
+    for name, path in config.local_tables:
+        rows = load_table(client, f"{name.dataset}.{name.table}", path)
+        _say(f"loaded {rows:,} rows of {path} as table {name}")
+    for dataset in _result_datasets(config):
+        client.create_dataset(dataset, exists_ok=True)
+    options = job.pipeline_options(beam_args, temp_location=cloud.temp_location)
+    options.view_as(GoogleCloudOptions).project = cloud.project
+    return options
 
 
 def _result_datasets(config: Config) -> set[str]:

@@ -23,6 +23,7 @@ from pipeline.trial import Request, TrialReport
 from scoring.batch import CALLS_AT_ONCE, Clock, Scorer, ScoringSpec
 from scoring.errors import ScoringError
 from scoring.grouping import grouping_warnings
+from scoring.imports import settle_arrow
 from scoring.objects import Fetch
 from scoring.runtime import tensorflow
 from scoring.savedmodel import LoadedModel, call_with_zeros
@@ -33,6 +34,7 @@ _CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
 
 def main(link: Connection) -> None:
     """Serves one request."""
+    settle_arrow()
     base_bytes = peak_memory_bytes()
     # Takes seconds, in which the other side reads the rows.
     tensorflow()

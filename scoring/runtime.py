@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from scoring.errors import ModelError
+from scoring.imports import lean_imports
 
 # Written by TensorFlow's native code before any log level applies: which CPU instructions it
 # uses, that there is no GPU.
@@ -17,6 +18,10 @@ _CHATTER = re.compile(
     rb"[IWE]\d{4} [\d:.]+ +\d+ [\w./]+:\d+\] |WARNING: All log messages before absl"
 )
 _STDERR = 2
+# TensorFlow imports them where they are installed, which takes about as long as all the rest.
+# SavedModels do without Keras, and `tf.keras` still imports it when it is used; the others serve
+# training and the search for TPUs.
+_UNUSED = ("keras", "tf_keras", "scipy", "googleapiclient")
 _lock = threading.Lock()
 
 
@@ -32,7 +37,7 @@ def tensorflow() -> Any:
         return module
     with _lock:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _without_chatter():
+        with _without_chatter(), lean_imports(*_UNUSED):
             import tensorflow as tf
     return tf
 

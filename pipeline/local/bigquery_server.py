@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.abc
 import json
 import os
 import shutil
@@ -18,25 +17,11 @@ import time
 from pathlib import Path
 
 from pipeline.local.guard import die_with_parent
+from scoring.imports import Unimportable, lean_imports
 
 _UNLIMITED_REQUEST_BYTES = 1024**3
 _REMOVALS = 40
 _REMOVAL_PAUSE_S = 0.05
-
-
-class _WithoutPandas(importlib.abc.MetaPathFinder):
-    """Says that there is no pandas: libraries import it where it is installed, 1.5 s for nothing.
-
-    None in `sys.modules` would not do: pyarrow takes that for pandas.
-    """
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """
-        Raises:
-            ModuleNotFoundError: it is pandas that is looked for.
-        """
-        if fullname == "pandas":
-            raise ModuleNotFoundError("the embedded BigQuery uses no pandas", name=fullname)
 
 
 def main(arguments: list[str]) -> None:
@@ -50,7 +35,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     die_with_parent(options.parent_pid, signal.SIGTERM)
     os.environ["STORAGE_EMULATOR_HOST"] = options.storage_url
-    sys.meta_path.insert(0, _WithoutPandas())
+    # Libraries import it where it is installed, 1.5 s for nothing; some do so long after the start.
+    sys.meta_path.insert(0, Unimportable(["pandas"]))
     asyncio.run(_serve(options.folder, options.storage_root, options.report_fd))
     # Whoever started this process may be gone, and nobody else would remove the data.
     _remove(options.folder)
@@ -66,9 +52,10 @@ def _remove(folder: Path) -> None:
 
 
 async def _serve(folder: Path, storage_root: Path, report_fd: int) -> None:
-    from bqemulator.config import LogLevel, Settings
+    with lean_imports():
+        from bqemulator.config import LogLevel, Settings
 
-    from pipeline.local.service.app import make_server
+        from pipeline.local.service.app import make_server
 
     data = folder / "bigquery"
     data.mkdir()

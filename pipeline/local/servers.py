@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -65,12 +65,29 @@ class LocalCloud:
 def embedded_cloud() -> Iterator[LocalCloud]:
     """Runs both servers and points the clients of this process and its children at them.
 
-    Call it from a thread that lives as long as the block (the main thread): on Linux the servers
+    Raises:
+        LocalError: as for `starting_cloud`.
+    """
+    with starting_cloud() as await_cloud:
+        # Takes seconds, as long as the server's start: let them run side by side.
+        importlib.import_module("apache_beam.io.gcp.bigquery")
+        yield await_cloud()
+
+
+@contextlib.contextmanager
+def starting_cloud() -> Iterator[Callable[[], LocalCloud]]:
+    """Starts both servers; yields what waits for them.
+
+    That is called once. From then on to the end of the block the clients of this process and its
+    children are pointed at the servers.
+
+    Enter it in a thread that lives as long as the block (the main thread): on Linux the servers
     end with the thread that started them. In the main thread SIGTERM becomes `SystemExit(143)`
     within the block, so that everything is stopped.
 
     Raises:
-        LocalError: packages are missing, or a server does not start.
+        LocalError: packages are missing, or a server does not start; of BigQuery's the waiting
+          raises it.
     """
     _require_packages()
     with contextlib.ExitStack() as stack:
@@ -82,23 +99,34 @@ def embedded_cloud() -> Iterator[LocalCloud]:
         )
         storage_url = start_storage(folder, stack, _free_ports())
         bigquery, ready = _start_bigquery(folder, storage_url, stack)
-        # Takes seconds, as long as the server's start: let them run side by side.
-        importlib.import_module("apache_beam.io.gcp.bigquery")
-        rest_port, grpc_port = _await_bigquery(bigquery, ready)
-        cloud = LocalCloud(
-            project=PROJECT,
-            bigquery_url=f"http://127.0.0.1:{rest_port}",
-            bigquery_storage_endpoint=f"127.0.0.1:{grpc_port}",
-            storage_url=storage_url,
-            bucket=BUCKET,
-            temp_location=f"gs://{BUCKET}/tmp",
-            folder=folder,
-        )
-        stack.callback(clients.redirect_beam)
-        _worker_options(folder).write_text(json.dumps({"beam_plugins": [clients.__name__]}))
-        stack.enter_context(_environment(_redirection(cloud)))
+
+        def await_cloud() -> LocalCloud:
+            rest_port, grpc_port = _await_bigquery(bigquery, ready)
+            cloud = LocalCloud(
+                project=PROJECT,
+                bigquery_url=f"http://127.0.0.1:{rest_port}",
+                bigquery_storage_endpoint=f"127.0.0.1:{grpc_port}",
+                storage_url=storage_url,
+                bucket=BUCKET,
+                temp_location=f"gs://{BUCKET}/tmp",
+                folder=folder,
+            )
+            stack.enter_context(_redirected(cloud))
+            return cloud
+
+        yield await_cloud
+
+
+@contextlib.contextmanager
+def _redirected(cloud: LocalCloud) -> Iterator[None]:
+    """Points the clients of this process and its children at the servers for the block."""
+    _worker_options(cloud.folder).write_text(json.dumps({"beam_plugins": [clients.__name__]}))
+    try:
+        with _environment(_redirection(cloud)):
+            clients.redirect_beam()
+            yield
+    finally:
         clients.redirect_beam()
-        yield cloud
 
 
 def _require_packages() -> None:

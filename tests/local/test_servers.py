@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.local.errors import LocalError
-from pipeline.local.servers import LocalCloud, embedded_cloud, start_storage
+from pipeline.local.servers import LocalCloud, embedded_cloud, start_storage, starting_cloud
 
 WAITING = """
     import json, os, signal
@@ -110,6 +111,34 @@ def test_an_exception_stops_everything_and_restores_the_environment(cloud: Local
     assert second.bigquery_url != cloud.bigquery_url
     assert dict(os.environ) == before
     assert not second.folder.exists()
+
+
+def test_clients_are_pointed_at_the_servers_once_these_are_waited_for(cloud: LocalCloud) -> None:
+    before = dict(os.environ)
+    with starting_cloud() as await_cloud:
+        assert dict(os.environ) == before
+        second = await_cloud()
+        assert os.environ["BIGQUERY_EMULATOR_HOST"] == second.bigquery_url != cloud.bigquery_url
+    assert dict(os.environ) == before
+
+
+def test_servers_that_nobody_waits_for_are_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with starting_cloud():
+        assert list(tmp_path.iterdir()) != []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_ends_is_reported_where_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bqemulator.py").write_text("raise SystemExit('out of order')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    expected = r"BigQuery did not start; it ended with exit status 1\..*\n  out of order"
+    with starting_cloud() as await_cloud, pytest.raises(LocalError, match=expected):
+        await_cloud()
 
 
 def test_a_port_that_is_taken_is_passed_over(tmp_path: Path) -> None:

@@ -19,6 +19,12 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = [sys.executable, "-m", "pipeline"]
 _SLOW = ("tensorflow", "apache_beam", "pyarrow", "google.cloud.bigquery")
 _END_S = 60.0
+_INTERRUPTING = """
+import os, signal
+children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split()
+print("servers:", len(children), flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+"""
 
 
 @pytest.fixture
@@ -135,6 +141,27 @@ def test_ctrl_c_stops_everything(saved: Saved, tmp_path: Path, environment: dict
     assert rest.splitlines()[-1] == "bulkscore: interrupted"
     assert "Traceback" not in rest
     assert list((tmp_path / "out").iterdir()) == []
+    _assert_nothing_left(environment)
+
+
+def test_ctrl_c_while_the_servers_start_and_beam_is_imported(
+    saved: Saved, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    # In place of Beam, a package that looks for the servers while it is imported, then interrupts.
+    (packages / "apache_beam.py").write_text(_INTERRUPTING)
+    finished = subprocess.run(
+        _local_run(tmp_path, saved(doubled), 50),
+        cwd=_ROOT,
+        env={**environment, "PYTHONPATH": os.pathsep.join([str(packages), str(_ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (finished.returncode, finished.stdout) == (cli.INTERRUPTED, "servers: 2\n")
+    assert finished.stderr == "bulkscore: interrupted\n"
     _assert_nothing_left(environment)
 
 

@@ -22,6 +22,9 @@ MIDDLE_MESSAGE = Point("ReadRows, middle", _READ, "ReadRows", nth=2, messages=1)
 UPLOAD_START = Point("upload start", _GCS, "POST", r"/upload/storage/")
 UPLOAD_DATA = Point("upload data", _GCS, "PUT", r"upload")
 LOAD_INSERT = Point("load insert", _BQ, "POST", _JOBS, r'"jobId": "bulkscore_\w+_load_scored_\w+"')
+REJECTS_LOAD = Point(
+    "rejects load insert", _BQ, "POST", _JOBS, r'"jobId": "bulkscore_\w+_load_rejects_\w+"'
+)
 LOAD_POLL = Point("load poll", _BQ, "GET", r"/jobs/bulkscore_\w+_load_scored_")
 SCORED_ROW = Point("scored row load", _BQ, "POST", r"/upload/bigquery/")
 REJECTS_INSERT = Point("rejects insert", _BQ, "POST", _JOBS, r'"jobId": "bulkscore_\w+_rejects"')
@@ -44,6 +47,7 @@ POINTS = (
     UPLOAD_DATA,
     LOAD_INSERT,
     LOAD_POLL,
+    REJECTS_LOAD,
     SCORED_ROW,
     REJECTS_INSERT,
     MODE_CHECK,

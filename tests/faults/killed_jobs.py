@@ -16,6 +16,7 @@ from job_points import (
     PUBLISHED_ROW,
     QUERY_INSERT,
     REJECTS_INSERT,
+    REJECTS_LOAD,
     SCORED_ROW,
     TABLE_DELETE,
     UPLOAD_DATA,
@@ -25,7 +26,6 @@ from whole_job import GOOD, Finding, JobRunner, Outcome, Trial
 _ROOT = Path(__file__).parents[2]
 _JOB_TIMEOUT_S = 120.0
 _BEFORE, _AFTER = Kind.KILL_BEFORE, Kind.KILL_AFTER
-SECOND_LOAD_INSERT = replace(LOAD_INSERT, name="2nd load insert", nth=2)
 
 KILLS: tuple[tuple[Kind, Point], ...] = (
     (_AFTER, QUERY_INSERT),
@@ -33,7 +33,7 @@ KILLS: tuple[tuple[Kind, Point], ...] = (
     (_AFTER, UPLOAD_DATA),
     (_BEFORE, LOAD_INSERT),
     (_AFTER, LOAD_INSERT),
-    (_AFTER, SECOND_LOAD_INSERT),
+    (_AFTER, REJECTS_LOAD),
     (_AFTER, SCORED_ROW),
     (_AFTER, REJECTS_INSERT),
     (_BEFORE, COPY_INSERT),

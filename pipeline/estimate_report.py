@@ -24,12 +24,12 @@ from pipeline.estimate import (
 from pipeline.machine_types import known_machine
 from pipeline.sizes import readable
 from scoring.timing import Speed
-from transforms.parquet_files import ROW_GROUP_BYTES
+from transforms.parquet_files import PARQUET_FILE_BYTES
 from transforms.read import Source
 from transforms.resources import ScoringResources
 
-# A file is written by row groups, of which two are held.
-_FILE_BYTES = 2 * ROW_GROUP_BYTES
+# One is gathered while another is written.
+_FILES_BYTES = 2 * PARQUET_FILE_BYTES
 _SHOWN_WORKERS = (1, 10, 100, 1000)
 
 
@@ -54,7 +54,7 @@ class Estimate:
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        return process_memory(self.usage, self.programs_bytes, _FILE_BYTES, self.asked.threads)
+        return process_memory(self.usage, self.programs_bytes, _FILES_BYTES, self.asked.threads)
 
     @property
     def has_accelerator(self) -> bool:

@@ -17,9 +17,9 @@ from pipeline.source import SourceInfo, describe_source, needed_columns, new_row
 from pipeline.spec import scoring_spec
 from pipeline.versions import software_versions
 from pipeline.workers import Workers, plan_workers
-from scoring.batch import ScoringSpec
 from scoring.compiled import check_compilable
 from scoring.signature import Signature
+from scoring.spec import ScoringSpec
 from transforms.publication import OutputProperties, Publication
 from transforms.read import Source
 from transforms.run_record import RUNS_FIELDS

@@ -11,8 +11,8 @@ from options.config import Config
 from pipeline.errors import PlanError
 from pipeline.files import read_text
 from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S, explained, said
-from scoring.batch import ScoringSpec
 from scoring.schema import Field
+from scoring.spec import ScoringSpec
 from transforms.read import EXPORT, Source
 
 _SQL_SUFFIX = ".sql"

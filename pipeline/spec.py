@@ -9,7 +9,6 @@ from pipeline.errors import PlanError
 from pipeline.files import read_text
 from pipeline.model import FoundModel
 from pipeline.source import SourceInfo
-from scoring.batch import ScoringSpec
 from scoring.classes import ClassOptions
 from scoring.columns import named_column
 from scoring.errors import ColumnError
@@ -20,6 +19,7 @@ from scoring.matching import fixed_batch_rows, match_inputs
 from scoring.naming import match_outputs
 from scoring.schema import Field, unportable_type
 from scoring.signature import TensorSpec, elements_per_row
+from scoring.spec import ScoringSpec
 
 
 def scoring_spec(config: Config, info: SourceInfo, model: FoundModel, run_id: str) -> ScoringSpec:

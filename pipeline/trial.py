@@ -23,9 +23,9 @@ import pyarrow as pa
 
 import pipeline
 from pipeline.estimate import Usage
-from scoring.batch import ScoringSpec
 from scoring.errors import ColumnError, FetchError, ModelError
 from scoring.signature import Signature
+from scoring.spec import ScoringSpec
 from scoring.timing import Speed
 
 _PROGRAM = "pipeline.trial_program"

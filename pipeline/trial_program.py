@@ -20,13 +20,14 @@ import pyarrow as pa
 from pipeline.estimate import Usage
 from pipeline.memory import peak_memory_bytes
 from pipeline.trial import Request, TrialReport
-from scoring.batch import CALLS_AT_ONCE, Clock, Scorer, ScoringSpec
+from scoring.batch import CALLS_AT_ONCE, Clock, Scorer
 from scoring.errors import ScoringError
 from scoring.grouping import grouping_warnings
 from scoring.imports import settle_arrow
 from scoring.objects import Fetch
 from scoring.runtime import tensorflow
 from scoring.savedmodel import LoadedModel, call_with_zeros
+from scoring.spec import ScoringSpec
 from scoring.timing import measured_speed, settle_calls
 
 _CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from options.config import Config
 from pipeline.machines import GIB, Machines
-from scoring.batch import ScoringSpec
 from scoring.bindings import ImageBinding
+from scoring.spec import ScoringSpec
 from transforms.resources import ScoringResources
 
 # A dense model multiplies each row with all of its weights: 64 MiB are 17 million multiplications

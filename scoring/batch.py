@@ -1,11 +1,12 @@
 """Scoring one record batch: feed, call, outputs; bad rows become rejects, alone."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,11 @@ from scoring.call_size import FIRST_CALL_ROWS, CallShapes, CallSize
 from scoring.composite import Result, first_rows
 from scoring.conversions import Values
 from scoring.errors import BatchCallError
-from scoring.feed import Binding, feed_batch
-from scoring.objects import Fetch, ObjectField, ObjectReader
+from scoring.feed import feed_batch
+from scoring.objects import Fetch, ObjectReader
 from scoring.outputs import ResultBinding, non_finite_rows
-from scoring.portable import loaded_field
-from scoring.rejects import CALL, Fault, RejectSchema, reject_batch
-from scoring.schema import Field
+from scoring.rejects import CALL, Fault, reject_batch
+from scoring.spec import ScoringSpec, output_schema
 
 # A call's input tensors together; beyond it larger batches gain nothing and cost memory.
 MAX_FEED_BYTES = 16 * 2**20
@@ -49,58 +49,6 @@ class Clock:
 
     seconds: Callable[[], float]
     now: Callable[[], datetime]
-
-
-@dataclass(frozen=True)
-class ScoringSpec:
-    """Everything a worker needs to know to score a batch.
-
-    Attributes:
-      inputs, outputs: how columns become tensors and tensors columns.
-      key: columns that identify a row in the rejects table.
-      carried: columns copied to the output unchanged, key columns first.
-      max_batch_rows: most rows in one call of the model; calls that take long have fewer.
-      fixed_batch_rows: the number of rows that the model insists on, if it does; shorter
-        batches are padded with copies of their last row and the padding's outputs dropped.
-      run_id, model_digest: written into every reject.
-      metadata: pairs (column, text): columns of every scored row that say where it comes from.
-      xla: whether XLA compiles the model, anew for each number of rows: calls have a power of two
-        of them then, and shorter ones are padded likewise.
-    """
-
-    inputs: tuple[Binding, ...]
-    outputs: tuple[ResultBinding, ...]
-    key: tuple[Field, ...]
-    carried: tuple[Field, ...]
-    max_batch_rows: int
-    fixed_batch_rows: int | None
-    run_id: str
-    model_digest: str
-    metadata: tuple[tuple[str, str], ...]
-    xla: bool = False
-
-    @property
-    def output_fields(self) -> tuple[Field, ...]:
-        """The columns of the output table."""
-        scores = tuple(field for b in self.outputs for field in b.fields)
-        return (*self.carried, *scores, *(Field(name, "STRING") for name, _ in self.metadata))
-
-    @property
-    def exploded_column(self) -> str | None:
-        """The column of scored batches whose items become rows of the output table, if any."""
-        return next((b.column.name for b in self.outputs if b.fields != (b.column,)), None)
-
-    @property
-    def objects(self) -> tuple[ObjectField, ...]:
-        """The columns whose values are objects to be fetched."""
-        fed = dict.fromkeys(c for b in self.inputs for c in b.columns)
-        return tuple(c for c in fed if isinstance(c, ObjectField))
-
-    @property
-    def rejects(self) -> RejectSchema:
-        """The shape of the rejects table."""
-        fed = dict.fromkeys(c.top.name for b in self.inputs for c in b.columns)
-        return RejectSchema(tuple(map(loaded_field, self.key)), tuple(fed))
 
 
 @dataclass(frozen=True)
@@ -161,6 +109,7 @@ class Scorer:
         self._shapes = CallShapes(fixed, spec.xla, _rows_within_limit(self._tensor_row_bytes))
         most = self._shapes.at_most(spec.max_batch_rows)
         self._size = CallSize(fixed or most, fixed or first_call_rows)
+        self._calls_at_once = calls_at_once
         self._threads: ThreadPoolExecutor | None = None
         self._slices_at_once = 1
         if calls_at_once > 1:
@@ -222,8 +171,8 @@ class Scorer:
         Args:
           batch: at least one row.
         """
-        row_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes)
-        return self._shapes.at_most(min(self._size.rows, _rows_within_limit(row_bytes)))
+        fed_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes)
+        return self._shapes.at_most(min(self._size.rows, _rows_within_limit(fed_bytes)))
 
     def _started(self, batch: pa.RecordBatch) -> _Outcome:
         """The outcome of a slice: to be waited for where there are threads for it."""
@@ -236,12 +185,24 @@ class Scorer:
     def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not batch.num_rows:
             return
-        start = 0
+        start, slices = 0, 0
         while start < batch.num_rows:
             # Asked each time: every call teaches.
-            rows = self.call_rows(batch)
+            rows = self._slice_rows(batch.num_rows - start, self.call_rows(batch), slices)
             yield batch.slice(start, rows)
-            start += rows
+            start, slices = start + rows, slices + 1
+
+    def _slice_rows(self, left: int, most: int, slices: int) -> int:
+        """Rows of the next slice of a batch, of which `left` are left, at most `most`.
+
+        Once the size of calls is found there are as many slices for each thread, those before this
+        one counted, so that none waits for the last one of the batch.
+        """
+        threads, is_whole = self._calls_at_once, slices == 0 and left <= most
+        if threads == 1 or is_whole or not (self._shapes.is_any and self._size.is_found):
+            return most
+        more = math.ceil(left / most)
+        return math.ceil(left / (more + -(slices + more) % threads))
 
     def _score_slice(self, batch: pa.RecordBatch) -> ScoredBatch:
         seconds = self._clock.seconds
@@ -330,7 +291,7 @@ class Scorer:
             pa.DictionaryArray.from_arrays(zeros, pa.array([text]))
             for _, text in self._spec.metadata
         ]
-        carried = [kept[f.name] for f in self._spec.carried]
+        carried = _apart(kept.select([f.name for f in self._spec.carried]), kept)
         schema = output_schema(self._spec, batch.schema)
         scored = pa.RecordBatch.from_arrays([*carried, *columns, *constants], schema=schema)
         if unfit:
@@ -350,21 +311,15 @@ class Scorer:
         )
 
 
-def output_schema(spec: ScoringSpec, source: pa.Schema) -> pa.Schema:
-    """The Arrow schema of the scored rows of a batch with the schema `source`.
+def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:
+    """Some columns of a page that do not keep the memory of all others, if those are larger.
 
-    Unless a column is to be exploded it says the same as `spec.output_fields`, in the cheapest
-    types that load into them: carried columns as they were read, 32-bit floats where the model
-    computes them, dictionaries for the constant columns.
+    The columns of a page that came uncompressed are views of one message.
     """
-    constant = pa.dictionary(pa.int8(), pa.string())
-    return pa.schema(
-        [
-            *(source.field(f.name) for f in spec.carried),
-            *(pa.field(b.column.name, b.arrow_type) for b in spec.outputs),
-            *(pa.field(name, constant) for name, _ in spec.metadata),
-        ]
-    )
+    if 2 * columns.nbytes > page.nbytes:
+        return cast(Sequence[pa.Array], columns.columns)
+    copy = pa.ipc.read_record_batch(columns.serialize(), columns.schema)
+    return cast(Sequence[pa.Array], copy.columns)
 
 
 def _rows_within_limit(row_bytes: int) -> int:

@@ -30,15 +30,20 @@ class CallShapes:
     compiled: bool
     least: int
 
+    @property
+    def is_any(self) -> bool:
+        """Whether a call may have any number."""
+        return self.fixed is None and not self.compiled
+
     def at_most(self, rows: int) -> int:
         """The largest number for a call that is to have at most so many rows."""
-        if self.fixed is not None or not self.compiled:
+        if self.fixed is not None or self.is_any:
             return rows
         return 1 << (rows.bit_length() - 1)
 
     def padded(self, rows: int, affordable: int) -> int:
         """The number for a call of so many rows, where there may be memory for `affordable`."""
-        if self.fixed is not None or not self.compiled:
+        if self.fixed is not None or self.is_any:
             return self.fixed or rows
         # Not one compilation more for each short rest.
         least = min(FIRST_CALL_ROWS, self.at_most(self.least), affordable)
@@ -63,6 +68,11 @@ class CallSize:
     def rows(self) -> int:
         """Rows of the next call."""
         return self._rows
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the number of rows changes no more, unless memory runs out."""
+        return self._is_found
 
     @property
     def max_rows(self) -> int:

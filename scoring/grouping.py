@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from scoring.batch import Clock, Model, Scorer, ScoringSpec
+from scoring.batch import Clock, Model, Scorer
 from scoring.composite import RaggedRows, Result, SparseRows
 from scoring.conversions import Values
 from scoring.feed import InputBinding
 from scoring.objects import Fetch
+from scoring.spec import ScoringSpec
 
 # Floats differ if they are further apart than this, or than this share of the larger one where
 # it is beyond 1.  The same sum in another order stays far below it, except in the short floats:

@@ -1,5 +1,6 @@
 """Tensors to columns: one output of the model becomes one Arrow array."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -9,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scoring.composite import RaggedRows, Result, SparseRows, rows_with, stores_entries
-from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values
+from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.rejects import OUTPUTS, Fault
 from scoring.schema import Field
 from scoring.signature import TensorSpec
+
+# What a free dimension is taken for: that of most token and detection outputs is near.
+_FREE_SIZE = 128
 
 _SHAPE = Field("shape", "INTEGER", "REPEATED")
 _VALUES = "values"
@@ -98,6 +102,13 @@ def non_finite_rows(results: Mapping[str, Result], tensors: Iterable[TensorSpec]
 
 def _values(result: Result) -> Values:
     return result if isinstance(result, np.ndarray) else result.values
+
+
+def row_bytes(tensor: TensorSpec) -> int:
+    """Bytes of one row of an output, with 128 for each free dimension and 8 for a string."""
+    inner = (None,) if tensor.shape is None else tensor.shape[1:]
+    elements = math.prod(_FREE_SIZE if size is None else size for size in inner)
+    return elements * numpy_dtype(tensor.dtype).itemsize
 
 
 def column_type(dtype: str) -> str | None:

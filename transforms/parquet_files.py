@@ -1,8 +1,9 @@
-"""Parquet files for load jobs, one from each bundle of record batches."""
+"""Parquet files for load jobs, made from bundles of record batches."""
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
@@ -19,15 +20,22 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from scoring import metrics
 
-# Row groups of this size compress well and are read in parallel; the writer holds two.
-ROW_GROUP_BYTES = 16 * 2**20
+_MIME_TYPE = "application/octet-stream"
+
+# Of Arrow data: a row group of this size compresses well. A file has one, so that all but the
+# last file of a bundle are complete, and uploaded, while the bundle is still being scored.
+PARQUET_FILE_BYTES = 16 * 2**20
+
+# A full pipe needs a second upload while the first one's end is being confirmed; more would only
+# cost their memory.
+_FILES_AT_ONCE = 2
 
 FileSize = tuple[str, int]
 """Path of a file and its bytes."""
 
 
 class WriteParquet(beam.DoFn):
-    """Writes the record batches of a bundle into one new file in `folder`; emits its FileSize."""
+    """Writes the record batches of a bundle into new files in `folder`; emits their FileSizes."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -37,93 +45,89 @@ class WriteParquet(beam.DoFn):
         self._file_bytes = Metrics.counter(metrics.NAMESPACE, metrics.FILE_BYTES)
 
     def start_bundle(self) -> None:
-        self._file: ParquetFile | None = None
+        self._files = ParquetFiles(self._folder)
 
     def process(self, batch: pa.RecordBatch) -> None:
         started = time.perf_counter()
-        if self._file is None:
-            # A bundle that is done again must not touch the file that may be loaded already.
-            path = FileSystems.join(self._folder, f"{uuid.uuid4().hex}.parquet")
-            self._file = ParquetFile(path, batch.schema)
-        self._file.write(batch)
+        self._files.write(batch)
         self._write_us.inc(int((time.perf_counter() - started) * 1e6))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._file is None:
-            return
         started = time.perf_counter()
-        size = self._file.close()
+        files = self._files.close()
         self._write_us.inc(int((time.perf_counter() - started) * 1e6))
-        self._file_bytes.inc(size)
-        yield GlobalWindows.windowed_value((self._file.path, size))
+        for path, size in files:
+            self._file_bytes.inc(size)
+            yield GlobalWindows.windowed_value((path, size))
 
 
-class ParquetFile:
-    """A Parquet file being written, batches gathered into row groups.
+class ParquetFiles:
+    """Record batches of one schema, written into as many new files of a folder as they fill.
 
-    A thread encodes and uploads a row group while the next one is gathered.
+    Threads encode and upload files while the batches of the next one are gathered.
     """
 
-    def __init__(self, path: str, schema: pa.Schema) -> None:
-        self.path = path
-        self._sink = FileSystems.create(path, "application/octet-stream", "uncompressed")
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            schema,
-            # Dictionaries pay for columns that are constant in the batch already, and cost
-            # time for numbers, which hardly repeat.
-            use_dictionary=[f.name for f in schema if pa.types.is_dictionary(f.type)],
-            write_statistics=False,
-            coerce_timestamps="us",
-        )
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
-        self._thread = ThreadPoolExecutor(1, "parquet")
-        self._writing: Future[None] | None = None
+        self._files: list[FileSize] = []
+        self._threads = ThreadPoolExecutor(_FILES_AT_ONCE, "parquet")
+        self._writing: deque[Future[FileSize]] = deque()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Adds a batch.
 
         Raises:
-          Exception: a row group before it could not be written.
+          Exception: a file before it could not be written.
         """
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
-        if self._pending_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+        if self._pending_bytes >= PARQUET_FILE_BYTES:
+            self._start_file()
 
-    def close(self) -> int:
-        """Finishes the file and returns its size in bytes.
+    def close(self) -> list[FileSize]:
+        """Finishes the last file and returns all of them.
 
         Raises:
-          Exception: it could not be written.
+          Exception: a file could not be written.
         """
-        with self._thread:
-            self._flush()
-            self._wait()
-        with _reason_of_the_service():
-            self._writer.close()
-            size = int(self._sink.tell())
-            self._sink.close()
-        return size
+        with self._threads:
+            if self._pending:
+                self._start_file()
+            while self._writing:
+                self._finish_file()
+        return self._files
 
-    def _flush(self) -> None:
-        self._wait()
-        if self._pending:
-            self._writing = self._thread.submit(self._write_group, self._pending)
+    def _start_file(self) -> None:
+        if len(self._writing) == _FILES_AT_ONCE:
+            self._finish_file()
+        self._writing.append(self._threads.submit(_write_file, self._folder, self._pending))
         self._pending = []
         self._pending_bytes = 0
 
-    def _wait(self) -> None:
-        """Until no row group is being written."""
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
+    def _finish_file(self) -> None:
+        """Waits for the oldest of the files that are being written."""
+        self._files.append(self._writing.popleft().result())
 
-    def _write_group(self, batches: list[pa.RecordBatch]) -> None:
-        rows = pa.Table.from_batches(batches)
-        with _reason_of_the_service():
-            self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+
+def _write_file(folder: str, batches: Sequence[pa.RecordBatch]) -> FileSize:
+    # A bundle that is done again must not touch the files that may be loaded already.
+    path = FileSystems.join(folder, f"{uuid.uuid4().hex}.parquet")
+    rows = pa.Table.from_batches(batches)
+    with _reason_of_the_service(), FileSystems.create(path, _MIME_TYPE, "uncompressed") as sink:
+        with pq.ParquetWriter(
+            sink,
+            rows.schema,
+            # Dictionaries pay for columns that are constant in the batch already, and cost
+            # time for numbers, which hardly repeat.
+            use_dictionary=[f.name for f in rows.schema if pa.types.is_dictionary(f.type)],
+            write_statistics=False,
+            coerce_timestamps="us",
+        ) as writer:
+            writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+        size = int(sink.tell())
+    return path, size
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Arrow record batches, and what became of them, as elements of a PCollection."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 from apache_beam.coders import Coder, PickleCoder, registry
 
-from scoring.batch import ScoredBatch
+from scoring.batch import MAX_FEED_BYTES, ScoredBatch
 
 
 class RecordBatchCoder(Coder):
@@ -44,6 +46,19 @@ class ScoredBatchCoder(PickleCoder):
     def to_type_hint(self) -> type:
         """The element type."""
         return ScoredBatch
+
+
+def parts_of(page: pa.RecordBatch, most_rows: int) -> Iterator[pa.RecordBatch]:
+    """A page's rows in order, in parts of at most `most_rows` and no larger than a call's feed.
+
+    A single row that is larger than that is a part of its own.
+    """
+    if not page.num_rows:
+        return
+    row_bytes = max(int(page.nbytes) // int(page.num_rows), 1)
+    rows = max(1, min(most_rows, MAX_FEED_BYTES // row_bytes))
+    for start in range(0, page.num_rows, rows):
+        yield page.slice(start, rows)
 
 
 def use_record_batch_coders() -> None:

@@ -1,12 +1,9 @@
 """Redistribute: record batches dealt out anew, so that scoring is not bound to the readers."""
 
-from collections.abc import Iterator
-
 import apache_beam as beam
 import pyarrow as pa
 
-from scoring.batch import MAX_FEED_BYTES
-from transforms.record_batches import use_record_batch_coders
+from transforms.record_batches import parts_of, use_record_batch_coders
 
 # Rows that are dealt out together.  A page is handed to one reader whole, up to 65,536 rows of it,
 # which a slow model takes minutes for.  Where a row takes 1 ms, 256 are a quarter of a second's
@@ -25,18 +22,7 @@ class Redistribute(beam.PTransform):
 
     def expand(self, pages: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         """Cuts the pages and shuffles the parts."""
-        parts = pages | "Cut" >> beam.FlatMap(parts_of).with_output_types(pa.RecordBatch)
+        parts = pages | "Cut" >> beam.FlatMap(parts_of, _PART_ROWS).with_output_types(
+            pa.RecordBatch
+        )
         return parts | "Shuffle" >> beam.Reshuffle()
-
-
-def parts_of(page: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A page's rows in order, in parts that are no larger than what one call is fed.
-
-    A single row that is larger than that is a part of its own.
-    """
-    if not page.num_rows:
-        return
-    row_bytes = max(int(page.nbytes) // int(page.num_rows), 1)
-    rows = max(1, min(_PART_ROWS, MAX_FEED_BYTES // row_bytes))
-    for start in range(0, page.num_rows, rows):
-        yield page.slice(start, rows)

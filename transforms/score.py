@@ -15,22 +15,16 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
-from scoring.batch import (
-    CALLS_AT_ONCE,
-    MAX_FEED_BYTES,
-    Clock,
-    Model,
-    ScoredBatch,
-    Scorer,
-    ScoringSpec,
-)
+from scoring.batch import CALLS_AT_ONCE, MAX_FEED_BYTES, Clock, Model, ScoredBatch, Scorer
 from scoring.classes import exploded
 from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
 from scoring.signature import Signature
+from scoring.spec import ScoringSpec
 from transforms.call_statistics import CallTally, call_tally
 from transforms.model_files import local_copy
 from transforms.objects import object_fetcher
+from transforms.record_batches import parts_of
 from transforms.resources import ScoringResources
 
 _LOGGER = logging.getLogger(__name__)
@@ -55,9 +49,8 @@ class ModelSource:
 class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
     """Scores record batches with a TensorFlow SavedModel inside RunInference.
 
-    An element is a record batch; a batch is made of as many of them as hold
-    `spec.max_batch_rows` rows or the bytes that one call may take, and is cut again where the
-    model is called with less.
+    An element is a record batch; a batch is made of as many of them as hold `spec.batch_rows`
+    rows or the bytes that one call may take, and is cut again where the model is called with less.
 
     Where processes share copies of the model, only its calls cross to the process that has one:
     columns become tensors, and tensors columns, in the process that has the rows.
@@ -116,7 +109,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
         """Batches by rows, of a fixed size: a size found by timing can run out of memory."""
-        rows = self._spec.max_batch_rows
+        rows = self._spec.batch_rows
         return {
             "min_batch_size": rows,
             "max_batch_size": rows,
@@ -153,7 +146,10 @@ class Score(beam.PTransform):
     # Beam would take the result's annotation for a type of elements.
     @no_annotations
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> ScoredRows:
-        outcomes = batches | "RunInference" >> RunInference(
+        parts = batches | "Cut" >> beam.FlatMap(parts_of, self._spec.batch_rows).with_output_types(
+            pa.RecordBatch
+        )
+        outcomes = parts | "RunInference" >> RunInference(
             SavedModelHandler(self._spec, self._model, self._resources)
         )
         outcomes.element_type = ScoredBatch

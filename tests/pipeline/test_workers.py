@@ -10,13 +10,13 @@ from pipeline.job import pipeline_options
 from pipeline.machines import GIB, Machines, machines_of
 from pipeline.report import workers_text
 from pipeline.workers import Workers, plan_workers
-from scoring.batch import ScoringSpec
 from scoring.bindings import ImageBinding
 from scoring.feed import Binding, InputBinding
 from scoring.images import ImageSpec
 from scoring.objects import ObjectField
 from scoring.schema import Field
 from scoring.signature import TensorSpec
+from scoring.spec import ScoringSpec
 from transforms.resources import ScoringResources
 
 _MIB = 2**20

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from scoring.batch import Clock, Model, Scorer, ScoringSpec, output_schema
+from scoring.batch import Clock, Model, Scorer
 from scoring.conversions import Values
 from scoring.errors import BatchCallError
 from scoring.matching import fixed_batch_rows, match_inputs
@@ -16,6 +16,7 @@ from scoring.naming import match_outputs
 from scoring.savedmodel import LoadedModel
 from scoring.schema import Field, arrow_schema
 from scoring.signature import Signature
+from scoring.spec import ScoringSpec, output_schema
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 ID = Field("id", "INTEGER")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from image_samples import encoded
 from scorers import ID, batch_of, scoring_spec, ticking_clock
 
-from scoring.batch import ScoredBatch, Scorer, ScoringSpec
+from scoring.batch import ScoredBatch, Scorer
 from scoring.conversions import Values
 from scoring.errors import BatchCallError, ColumnError, FetchError
 from scoring.examples import ExampleFeature, ParsedFeatures
@@ -27,6 +27,7 @@ from scoring.objects import ObjectError, ObjectField, ObjectReader, split_uri
 from scoring.rejects import REJECT_CODES
 from scoring.schema import Field, arrow_schema
 from scoring.signature import Signature, TensorSpec
+from scoring.spec import ScoringSpec
 
 URI = Field("uri", "STRING")
 COLUMNS = [ID, URI]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.batch import MAX_FEED_BYTES
-from transforms.redistribute import Redistribute, parts_of
+from transforms.record_batches import parts_of
+from transforms.redistribute import Redistribute
 
 
 def _page(rows: int, row_bytes: int = 8) -> pa.RecordBatch:
@@ -18,11 +19,11 @@ def _page(rows: int, row_bytes: int = 8) -> pa.RecordBatch:
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=st.integers(0, 2000), row_bytes=st.integers(0, 100))
-def test_the_parts_of_a_page_are_the_page(rows: int, row_bytes: int) -> None:
+@given(rows=st.integers(0, 2000), row_bytes=st.integers(0, 100), most_rows=st.integers(1, 300))
+def test_the_parts_of_a_page_are_the_page(rows: int, row_bytes: int, most_rows: int) -> None:
     page = _page(rows, row_bytes)
-    parts = list(parts_of(page))
-    assert all(0 < part.num_rows <= 256 for part in parts)
+    parts = list(parts_of(page, most_rows))
+    assert all(0 < part.num_rows <= most_rows for part in parts)
     assert pa.Table.from_batches(parts, page.schema).equals(pa.Table.from_batches([page]))
 
 
@@ -31,7 +32,7 @@ def test_the_parts_of_a_page_are_the_page(rows: int, row_bytes: int) -> None:
     [(MAX_FEED_BYTES // 4, 3), (MAX_FEED_BYTES // 2 + 1, 1), (2 * MAX_FEED_BYTES, 1)],
 )
 def test_wide_rows_are_cut_by_their_bytes(row_bytes: int, rows: int) -> None:
-    assert max(part.num_rows for part in parts_of(_page(4, row_bytes))) == rows
+    assert max(part.num_rows for part in parts_of(_page(4, row_bytes), 256)) == rows
 
 
 def test_every_row_comes_out_once_and_is_encoded_as_arrow() -> None:

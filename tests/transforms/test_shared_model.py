@@ -10,12 +10,13 @@ import pytest
 from apache_beam.utils.multi_process_shared import MultiProcessShared
 from saved_models import Builder, composite_outputs, greedy, picky, picky_bytes
 
-from scoring.batch import Model, ScoredBatch, ScoringSpec
+from scoring.batch import Model, ScoredBatch
 from scoring.errors import ModelError
 from scoring.matching import match_inputs
 from scoring.naming import match_outputs
 from scoring.schema import Field, arrow_schema
 from scoring.signature import choose_signature, read_saved_model
+from scoring.spec import ScoringSpec
 from transforms.resources import ScoringResources
 from transforms.score import ModelSource, SavedModelHandler
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.schema import Field, arrow_schema
-from transforms.parquet_files import ParquetFile
+from transforms.parquet_files import ParquetFiles
 
 
 def _fields() -> st.SearchStrategy[Field]:
@@ -54,11 +54,11 @@ def _batches(draw: st.DrawFn) -> pa.RecordBatch:
 def test_every_type_comes_back(data: st.DataObject) -> None:
     batch = data.draw(_batches())
     with TemporaryDirectory() as folder:
-        path = str(Path(folder, "rows.parquet"))
-        file = ParquetFile(path, batch.schema)
-        file.write(batch)
-        file.close()
+        files = ParquetFiles(folder)
+        files.write(batch)
+        ((path, size),) = files.close()
         found = pq.read_table(path)
+        assert Path(path).stat().st_size == size
     # As texts, NaN equals itself.
     assert repr(found.to_pylist()) == repr(batch.to_pylist())
     assert found.schema.equals(batch.schema)

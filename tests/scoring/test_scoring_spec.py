@@ -1,0 +1,58 @@
+"""How much a batch may be, and what its scored rows hold on to."""
+
+import pyarrow as pa
+import pytest
+from scorers import ID, batch_of, scoring_spec, ticking_clock
+
+from scoring.batch import Scorer
+from scoring.schema import Field
+from scoring.signature import Signature, TensorSpec
+
+X = Field("x", "FLOAT")
+MIB = 2**20
+
+
+def _signature(*outputs: TensorSpec) -> Signature:
+    return Signature("serving_default", (TensorSpec("x", "float32", (None,)),), outputs)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "rows"),
+    [
+        ((None,), "float32", 65_536),
+        ((None, 512), "float32", 16 * MIB // 2048),
+        ((None, 512), "float64", 16 * MIB // 4096),
+        ((None, None, 768), "float32", 16 * MIB // (128 * 768 * 4)),
+        (None, "int64", 16 * MIB // (128 * 8)),
+        ((None, 4096, 4096), "float32", 1),
+    ],
+)
+def test_the_results_of_a_batch_fit_in_memory(
+    shape: tuple[int | None, ...] | None, dtype: str, rows: int
+) -> None:
+    signature = _signature(TensorSpec("y", dtype, shape))
+    assert scoring_spec(signature, [ID, X], max_batch_rows=65_536).batch_rows == rows
+
+
+def test_all_outputs_count() -> None:
+    signature = _signature(*(TensorSpec(n, "float32", (None, 1024)) for n in ("y", "z")))
+    assert scoring_spec(signature, [ID, X], max_batch_rows=65_536).batch_rows == 2048
+
+
+def test_scored_rows_do_not_keep_the_page_that_they_were_read_from() -> None:
+    """Of an uncompressed page all columns are views of one message."""
+    names = [f"wide_{i}" for i in range(8)]
+    page = batch_of([ID, X], x=[0.5] * 100)
+    for name in names:
+        page = page.append_column(name, pa.array([0.0] * 100))
+    message = page.serialize()
+    read = pa.ipc.read_record_batch(message, page.schema)
+    spec = scoring_spec(_signature(TensorSpec("y", "float32", (None,))), [ID, X])
+    scorer = Scorer(spec, lambda feed: {"y": feed["x"]}, ticking_clock(), first_call_rows=100)
+
+    ((scored),) = [outcome.scored for outcome in scorer.score(read)]
+    assert scored is not None
+    assert scored["id"].to_pylist() == list(range(100))
+    held = range(message.address, message.address + message.size)
+    buffers = [b for column in scored.columns for b in column.buffers() if b is not None]
+    assert not [b for b in buffers if b.address in held]

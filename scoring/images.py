@@ -145,7 +145,8 @@ class ImageSpec:
         if self.dtype not in INT_DTYPES:
             return
         bounds = np.iinfo(self.dtype)
-        every = _scaled(np.arange(256, dtype=np.uint8)[:, None], self.scaling, np.float64)
+        every = np.empty((256, max(len(self.scaling.shift), len(self.scaling.divisor))))
+        _scale(np.arange(256, dtype=np.uint8)[:, None], self.scaling, every)
         fits = (every == np.trunc(every)) & (every >= bounds.min) & (every <= bounds.max)
         if not fits.all():
             raise ValueError(
@@ -178,7 +179,7 @@ def decode_images(
         except UnreadableImageError as e:
             message = f"column {column_name!r} {e}; input {input_name!r} needs a whole image"
             return Fault(row, FEED, e.code, message)
-        values[row] = _scaled(pixels, spec.scaling, values.dtype)
+        _scale(pixels, spec.scaling, values[row])
         return None
 
     found = _threads().map(decode_row, range(len(column)))
@@ -263,14 +264,17 @@ def _padded(pixels: _Pixels, spec: ImageSpec) -> _Pixels:
     return canvas
 
 
-def _scaled(pixels: _Pixels, scaling: Scaling, dtype: npt.DTypeLike) -> Values:
-    """`(pixel - shift) / divisor`, in float64 for float64 and float32 for all others."""
+def _scale(pixels: _Pixels, scaling: Scaling, values: Values) -> None:
+    """Writes `(pixel - shift) / divisor` to `values`, in float64 if it is that, else in float32."""
     if scaling == AS_IT_IS:
-        return pixels
-    work = np.float64 if dtype == np.float64 else np.float32
-    values: Values = np.subtract(pixels, np.array(scaling.shift, work), dtype=work)
-    values /= np.array(scaling.divisor, work)
-    return values
+        values[...] = pixels
+        return
+    work = np.float64 if values.dtype == np.float64 else np.float32
+    scaled = values if values.dtype == work else np.empty(values.shape, work)
+    np.subtract(pixels, np.array(scaling.shift, work), out=scaled)
+    np.divide(scaled, np.array(scaling.divisor, work), out=scaled)
+    if scaled is not values:
+        values[...] = scaled
 
 
 def _scaling(low: float, high: float, mean: tuple[float, ...], std: tuple[float, ...]) -> Scaling:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from bqemulator.streaming.avro_serializer import arrow_schema_to_avro_json
 
 from pipeline.local.service.geography import sent
-from pipeline.local.service.pages import PAGE_BYTES, PAGE_ROWS, Pages, write_pages
+from pipeline.local.service.pages import PAGE_BYTES, PAGE_ROWS, Pages
 from pipeline.local.service.schema import (
     Field,
     arrow_schema,
@@ -61,7 +61,14 @@ class Selection:
     restriction: str | None
 
     def sql(self) -> str:
-        columns = ", ".join(sent(field) for field in self.fields)
+        """Selects the rows."""
+        return self._select(", ".join(sent(field) for field in self.fields))
+
+    def count_sql(self) -> str:
+        """Counts them."""
+        return self._select("COUNT(*)")
+
+    def _select(self, columns: str) -> str:
         where = f" WHERE {self.restriction}" if self.restriction else ""
         return f"SELECT {columns} FROM {self.source}{where}"
 
@@ -90,16 +97,24 @@ class Sessions:
         selection: Selection,
         terms: Terms,
     ) -> Session:
-        """Reads the selected rows and keeps them for 6 hours.
+        """Begins to read the selected rows, and keeps them for 6 hours.
+
+        Args:
+            connection: of the session's own; it is closed when all rows have been read.
 
         Raises:
             duckdb.Error: the selection is not valid.
         """
         name = f"projects/{project}/locations/us/sessions/{uuid.uuid4().hex}"
         schema = arrow_schema(selection.fields)
-        batches = _batches(connection, selection.sql(), schema)
+        # All that the transaction reads is as it was at its first statement.
+        connection.begin()
+        counted = connection.execute(selection.count_sql()).fetchone()
+        rows = int(counted[0]) if counted else 0
         path = self.folder / f"session-{uuid.uuid4().hex}"
-        pages = write_pages(path, schema, batches, terms.compression)
+        pages = Pages(path, schema, terms.compression, rows)
+        batches = _batches(connection, selection.sql(), schema)
+        threading.Thread(target=pages.write, args=(batches,), daemon=True).start()
         now = datetime.now(UTC)
         avro = _avro_schema(selection) if terms.is_avro else None
         streams = _streams(name, pages, terms.max_streams)
@@ -138,10 +153,12 @@ class Sessions:
 def _batches(
     connection: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    reader = connection.execute(sql).to_arrow_reader(PAGE_ROWS)
-    matches = reader.schema.equals(schema)
-    for batch in reader:
-        yield batch if matches else batch.cast(schema)
+    """The rows of a query, after which its connection is closed."""
+    with connection:
+        reader = connection.execute(sql).to_arrow_reader(PAGE_ROWS)
+        matches = reader.schema.equals(schema)
+        for batch in reader:
+            yield batch if matches else batch.cast(schema)
 
 
 def _avro_schema(selection: Selection) -> str:
@@ -151,14 +168,15 @@ def _avro_schema(selection: Selection) -> str:
 
 
 def _streams(session_name: str, pages: Pages, max_streams: int) -> list[Stream]:
-    """Whole pages in turn, about equally many rows a stream; no stream without rows."""
-    by_size = max(1, pages.stored_bytes // _STREAM_BYTES)
-    count = min(max_streams or by_size, len(pages.pages), MAX_STREAMS)
-    if not count:
+    """About equally many rows a stream, whole pages where they are many; none without rows."""
+    if not pages.rows:
         return []
-    starts = [pages.pages[i * len(pages.pages) // count].first_row for i in range(count)]
-    bounds = itertools.pairwise([*starts, pages.rows])
+    by_size = max(1, pages.estimated_bytes() // _STREAM_BYTES)
+    most = max(pages.estimated_bytes() // PAGE_BYTES, pages.rows // PAGE_ROWS, 1)
+    count = min(max_streams or by_size, most, pages.rows, MAX_STREAMS)
+    whole = PAGE_ROWS if count <= pages.rows // PAGE_ROWS else 1
+    starts = [i * pages.rows // count // whole * whole for i in range(count)]
     return [
         Stream(f"{session_name}/streams/{number}", first, end)
-        for number, (first, end) in enumerate(bounds)
+        for number, (first, end) in enumerate(itertools.pairwise([*starts, pages.rows]))
     ]

@@ -56,14 +56,16 @@ class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
         options = wanted.read_options.arrow_serialization_options
         codec = None if is_avro else _CODECS[int(options.buffer_compression)]
         terms = Terms(is_avro, codec, request.max_stream_count)
+        connection = self.context.engine.connection.cursor()
         try:
-            connection = self.context.engine.connection
             selection = select(self.context, connection, wanted)
             project = request.parent.removeprefix("projects/")
             session = self.sessions.create(connection, project, selection, terms)
         except DomainError as error:
+            connection.close()
             call.abort(grpc.StatusCode[error.grpc_status_name], error.message)
         except duckdb.Error as error:
+            connection.close()
             call.abort(_INVALID, f"request failed: Query error: {error}")
         return bytes(types.ReadSession.serialize(_description(session, wanted)))
 
@@ -78,12 +80,15 @@ class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
                 f"offset {request.offset} is outside of {stream.name}, which has {rows} rows",
             )
         schema_sent = False
-        for part in session.pages.slices(stream.first_row + request.offset, stream.end_row):
-            response = _response(session, stream, part)
-            if not schema_sent:
-                _add_schema(response, session)
-                schema_sent = True
-            yield response.SerializeToString()
+        try:
+            for part in session.pages.slices(stream.first_row + request.offset, stream.end_row):
+                response = _response(session, stream, part)
+                if not schema_sent:
+                    _add_schema(response, session)
+                    schema_sent = True
+                yield response.SerializeToString()
+        except duckdb.Error as error:
+            call.abort(_INVALID, f"request failed: Query error: {error}")
 
     def _split_read_stream(self, data: bytes, call: grpc.ServicerContext) -> bytes:
         """Two streams for one; both names are empty when the stream cannot be divided."""
@@ -114,7 +119,7 @@ def _description(session: Session, wanted: types.ReadSession) -> types.ReadSessi
         table_modifiers=wanted.table_modifiers,
         expire_time=session.expires,
         streams=[types.ReadStream(name=stream.name) for stream in session.streams],
-        estimated_total_bytes_scanned=session.pages.stored_bytes,
+        estimated_total_bytes_scanned=session.pages.estimated_bytes(),
         estimated_row_count=session.pages.rows,
     )
     _add_schema(types.ReadSession.pb(answer), session)

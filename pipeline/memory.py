@@ -1,10 +1,23 @@
-"""How much memory this process has taken."""
+"""How much memory this process takes."""
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+
+# glibc gives threads up to 8 heaps for each core, and each keeps what was freed in it: scoring
+# 20 million rows then takes a tenth more memory ("mallopt(3)").
+_M_ARENA_MAX = -8
+_HEAPS = 2
+
+
+def share_heaps() -> None:
+    """Lets all threads that start from now on share two heaps, where the C library is glibc."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _HEAPS)
 
 
 def peak_memory_bytes() -> int:

@@ -9,6 +9,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     contestants = _chosen(parser, given.contestants, CONTESTANTS)
     for missing in filter(None, (contestant.missing for contestant in contestants)):
         parser.error(missing)
+    workloads = [replace(w, flags=(*w.flags, *given.flags.split())) for w in workloads]
     pairs = list(_pairs(workloads, contestants, given.rows, full=given.full))
     for workload in {(w.name, w.rows): w for w, _ in pairs}.values():
         say(f"{workload.name}: preparing {workload.rows:,} rows")
@@ -63,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, help="rows of every workload instead of its own number")
     parser.add_argument(
         "--full", action="store_true", help="give slow contestants the whole table, too"
+    )
+    parser.add_argument(
+        "--flags", default="", help="more arguments for bulkscore, such as --flags=--xla"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where all files go")
     return parser

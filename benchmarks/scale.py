@@ -11,7 +11,6 @@ import signal
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.__main__ import FOLDER, run_rounds, say, verdict
@@ -21,8 +20,6 @@ from benchmarks.results import text, write_json
 from benchmarks.workloads import WORKLOADS
 
 _FACTOR = 10
-# Run id and digest would take 102 bytes a row more of each of the two output tables.
-_FLAGS = ("--metadata_columns=none",)
 # The embedded BigQuery bounds the size.  In memory it holds the input table, 99 bytes a row by
 # DuckDB's own account of 1 million rows, and the run table and the output table, 22 bytes each.
 _MEMORY_BYTES_PER_ROW = 99 + 2 * 22
@@ -39,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shortage = _shortage(given.rows * _FACTOR, given.folder)
     if shortage is not None:
         parser.error(shortage)
-    workload = replace(WORKLOADS["a8"], flags=_FLAGS)
-    sizes = [workload.with_rows(rows) for rows in (given.rows, given.rows * _FACTOR)]
+    sizes = [WORKLOADS["a8"].with_rows(rows) for rows in (given.rows, given.rows * _FACTOR)]
     for workload in sizes:
         say(f"preparing {workload.rows:,} rows")
         prepare(workload, given.folder)

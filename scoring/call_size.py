@@ -36,9 +36,9 @@ class CallShapes:
         return self.fixed is None and not self.compiled
 
     def at_most(self, rows: int) -> int:
-        """The largest number for a call that is to have at most so many rows."""
+        """The largest number for a call that is to have at most so many rows; the fixed one."""
         if self.fixed is not None or self.is_any:
-            return rows
+            return self.fixed or rows
         return 1 << (rows.bit_length() - 1)
 
     def padded(self, rows: int, affordable: int) -> int:

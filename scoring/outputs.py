@@ -15,7 +15,8 @@ from scoring.rejects import OUTPUTS, Fault
 from scoring.schema import Field
 from scoring.signature import TensorSpec
 
-# What a free dimension is taken for: that of most token and detection outputs is near.
+# What a free dimension, and what is in a sparse row, is taken for: that of most token and detection
+# outputs is near.
 _FREE_SIZE = 128
 
 _SHAPE = Field("shape", "INTEGER", "REPEATED")
@@ -105,10 +106,15 @@ def _values(result: Result) -> Values:
 
 
 def row_bytes(tensor: TensorSpec) -> int:
-    """Bytes of one row of an output, with 128 for each free dimension and 8 for a string."""
+    """Bytes of one row of an output, with 128 for each free dimension and 8 for a string.
+
+    A row of a sparse output is taken for 128 entries, whatever its shape has room for.
+    """
     inner = (None,) if tensor.shape is None else tensor.shape[1:]
-    elements = math.prod(_FREE_SIZE if size is None else size for size in inner)
-    return elements * numpy_dtype(tensor.dtype).itemsize
+    element_bytes = numpy_dtype(tensor.dtype).itemsize
+    if tensor.encoding == "sparse":
+        return _FREE_SIZE * (element_bytes + len(inner) * np.dtype(np.int64).itemsize)
+    return math.prod(_FREE_SIZE if size is None else size for size in inner) * element_bytes
 
 
 def column_type(dtype: str) -> str | None:

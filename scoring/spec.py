@@ -51,9 +51,14 @@ class ScoringSpec:
 
     @property
     def batch_rows(self) -> int:
-        """Most rows of a batch, whose results are all in memory before the first goes on."""
+        """Most rows of a batch, whose results are all in memory before the first goes on.
+
+        Whole calls, where the model insists on a number of rows.
+        """
         result_bytes = sum(row_bytes(b.tensor) for b in self.outputs)
-        return max(1, min(self.max_batch_rows, _MAX_RESULT_BYTES // max(1, result_bytes)))
+        rows = min(self.max_batch_rows, _MAX_RESULT_BYTES // max(1, result_bytes))
+        step = self.fixed_batch_rows or 1
+        return max(1, rows // step) * step
 
     @property
     def exploded_column(self) -> str | None:

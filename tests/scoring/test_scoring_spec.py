@@ -34,6 +34,28 @@ def test_the_results_of_a_batch_fit_in_memory(
     assert scoring_spec(signature, [ID, X], max_batch_rows=65_536).batch_rows == rows
 
 
+@pytest.mark.parametrize(("size", "rows"), [(1024, 4032), (2**20, 64), (2**24, 64)])
+def test_a_batch_is_whole_calls_of_a_model_that_insists_on_a_number(size: int, rows: int) -> None:
+    """A rest would be padded, and that in every batch."""
+    inputs = (TensorSpec("x", "float32", (64,)),)
+    outputs = (TensorSpec("y", "float32", (64, size)),)
+    signature = Signature("serving_default", inputs, outputs)
+    assert scoring_spec(signature, [ID, X], max_batch_rows=4095).batch_rows == rows
+
+
+def test_sparse_rows_are_not_taken_for_full_ones() -> None:
+    tensor = TensorSpec("y", "float32", (None, 2**20), "sparse")
+    spec = scoring_spec(_signature(tensor), [ID, X], max_batch_rows=65_536)
+    assert spec.batch_rows == 16 * MIB // (128 * (4 + 8))
+
+
+def test_calls_grow_no_further_than_to_a_batch() -> None:
+    spec = scoring_spec(_signature(TensorSpec("y", "float32", (None, 2**16))), [ID, X])
+    page = batch_of([ID, X], x=[0.5] * 64)
+    scorer = Scorer(spec, lambda feed: {"y": feed["x"]}, ticking_clock(), first_call_rows=1024)
+    assert scorer.call_rows(page) == spec.batch_rows == 64
+
+
 def test_all_outputs_count() -> None:
     signature = _signature(*(TensorSpec(n, "float32", (None, 1024)) for n in ("y", "z")))
     assert scoring_spec(signature, [ID, X], max_batch_rows=65_536).batch_rows == 2048

@@ -159,7 +159,7 @@ def process_memory(
 
     Args:
       programs_bytes: size of a process with Python, Arrow, Beam and the clients of Google Cloud.
-      file_bytes: what the writer holds of a file.
+      file_bytes: what a thread's writer holds of its files.
       threads: that score at the same time.
     """
     calls = usage.peak_bytes - usage.loaded_bytes

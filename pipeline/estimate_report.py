@@ -24,12 +24,10 @@ from pipeline.estimate import (
 from pipeline.machine_types import known_machine
 from pipeline.sizes import readable
 from scoring.timing import Speed
-from transforms.parquet_files import PARQUET_FILE_BYTES
+from transforms.parquet_files import FILES_BYTES
 from transforms.read import Source
 from transforms.resources import ScoringResources
 
-# One is gathered while another is written.
-_FILES_BYTES = 2 * PARQUET_FILE_BYTES
 _SHOWN_WORKERS = (1, 10, 100, 1000)
 
 
@@ -54,7 +52,7 @@ class Estimate:
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        return process_memory(self.usage, self.programs_bytes, _FILES_BYTES, self.asked.threads)
+        return process_memory(self.usage, self.programs_bytes, FILES_BYTES, self.asked.threads)
 
     @property
     def has_accelerator(self) -> bool:
@@ -176,7 +174,7 @@ def _memory_lines(estimate: Estimate) -> Iterator[str]:
         yield f"at most {readable(memory.calls)} calls of {usage.call_rows:,} rows, {tried}"
     else:
         yield f"{readable(memory.calls)} calls of {usage.call_rows:,} rows"
-    yield f"{readable(memory.files)} a file being written"
+    yield f"{readable(memory.files)} files being written"
 
 
 def _machine_lines(estimate: Estimate) -> Iterator[str]:

@@ -30,6 +30,9 @@ PARQUET_FILE_BYTES = 16 * 2**20
 # cost their memory.
 _FILES_AT_ONCE = 2
 
+FILES_BYTES = (_FILES_AT_ONCE + 1) * PARQUET_FILE_BYTES
+"""Of Arrow data that a writer holds: a file is gathered while others are written."""
+
 FileSize = tuple[str, int]
 """Path of a file and its bytes."""
 

@@ -62,7 +62,7 @@ def test_what_is_known_of_a_table() -> None:
         "time of a row": "1 ms of one core | 1,000 rows took 0.90 s here and 1.00 s of processor "
         "time; the longer counts",
         "memory of a process": "1.2 GB, of which | 850.0 MB Python, TensorFlow and Beam | "
-        "200.0 MB the model | 100.0 MB calls of 64 rows | 33.6 MB a file being written",
+        "200.0 MB the model | 100.0 MB calls of 64 rows | 50.3 MB files being written",
         "machine type": "n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room | "
         "2.2 GB for 1 process and the system",
     }
@@ -110,7 +110,7 @@ def test_what_is_not_known_is_said_to_be_unknown(
     [
         (
             _asked(machine_type="n2-standard-4"),
-            "n2-standard-4: 4 vCPUs, 16 GB, has room | 5.7 GB for 4 processes and the system",
+            "n2-standard-4: 4 vCPUs, 16 GB, has room | 5.8 GB for 4 processes and the system",
         ),
         (
             _asked(machine_type="n1-highcpu-2"),
@@ -133,7 +133,7 @@ def test_what_is_not_known_is_said_to_be_unknown(
                 _asked(machine_type="n2-standard-4"), resources=ScoringResources(model_copies=1)
             ),
             "n2-standard-4: 4 vCPUs, 16 GB, has room | "
-            "6.0 GB for 4 processes and 1 copy of the model and the system",
+            "6.1 GB for 4 processes and 1 copy of the model and the system",
         ),
         (
             replace(ESTIMATE, usage=replace(USAGE, loaded_bytes=10**12, peak_bytes=10**12)),

@@ -88,6 +88,7 @@ class Pages:
 
         Raises:
             duckdb.Error: the rows could not be read.
+            OSError: they could not be written.
         """
         if first_row >= end_row:
             return

@@ -100,7 +100,7 @@ class Sessions:
         """Begins to read the selected rows, and keeps them for 6 hours.
 
         Args:
-            connection: of the session's own; it is closed when all rows have been read.
+            connection: of the session's own; it is closed when all rows have been written.
 
         Raises:
             duckdb.Error: the selection is not valid.
@@ -113,8 +113,8 @@ class Sessions:
         rows = int(counted[0]) if counted else 0
         path = self.folder / f"session-{uuid.uuid4().hex}"
         pages = Pages(path, schema, terms.compression, rows)
-        batches = _batches(connection, selection.sql(), schema)
-        threading.Thread(target=pages.write, args=(batches,), daemon=True).start()
+        writing = (connection, selection.sql(), pages)
+        threading.Thread(target=write_rows, args=writing, daemon=True).start()
         now = datetime.now(UTC)
         avro = _avro_schema(selection) if terms.is_avro else None
         streams = _streams(name, pages, terms.max_streams)
@@ -150,15 +150,19 @@ class Sessions:
         return halves
 
 
+def write_rows(connection: duckdb.DuckDBPyConnection, sql: str, pages: Pages) -> None:
+    """Writes the rows of a query; closes its connection however that ends."""
+    with connection:
+        pages.write(_batches(connection, sql, pages.schema))
+
+
 def _batches(
     connection: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a query, after which its connection is closed."""
-    with connection:
-        reader = connection.execute(sql).to_arrow_reader(PAGE_ROWS)
-        matches = reader.schema.equals(schema)
-        for batch in reader:
-            yield batch if matches else batch.cast(schema)
+    reader = connection.execute(sql).to_arrow_reader(PAGE_ROWS)
+    matches = reader.schema.equals(schema)
+    for batch in reader:
+        yield batch if matches else batch.cast(schema)
 
 
 def _avro_schema(selection: Selection) -> str:

@@ -317,8 +317,11 @@ def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:
     """
     if 2 * columns.nbytes > page.nbytes:
         return cast(Sequence[pa.Array], columns.columns)
-    copy = pa.ipc.read_record_batch(columns.serialize(), columns.schema)
-    return cast(Sequence[pa.Array], copy.columns)
+    copy = pa.BufferOutputStream()
+    # Not the batch's message alone, in which dictionaries are missing.
+    with pa.ipc.new_stream(copy, columns.schema) as stream:
+        stream.write_batch(columns)
+    return cast(Sequence[pa.Array], pa.ipc.open_stream(copy.getvalue()).read_next_batch().columns)
 
 
 def _rows_within_limit(row_bytes: int) -> int:

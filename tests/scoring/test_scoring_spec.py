@@ -1,5 +1,7 @@
 """How much a batch may be, and what its scored rows hold on to."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from scorers import ID, batch_of, scoring_spec, ticking_clock
@@ -63,10 +65,7 @@ def test_all_outputs_count() -> None:
 
 def test_scored_rows_do_not_keep_the_page_that_they_were_read_from() -> None:
     """Of an uncompressed page all columns are views of one message."""
-    names = [f"wide_{i}" for i in range(8)]
-    page = batch_of([ID, X], x=[0.5] * 100)
-    for name in names:
-        page = page.append_column(name, pa.array([0.0] * 100))
+    page = _wide_page()
     message = page.serialize()
     read = pa.ipc.read_record_batch(message, page.schema)
     spec = scoring_spec(_signature(TensorSpec("y", "float32", (None,))), [ID, X])
@@ -78,3 +77,23 @@ def test_scored_rows_do_not_keep_the_page_that_they_were_read_from() -> None:
     held = range(message.address, message.address + message.size)
     buffers = [b for column in scored.columns for b in column.buffers() if b is not None]
     assert not [b for b in buffers if b.address in held]
+
+
+def test_columns_of_dictionaries_are_carried() -> None:
+    labels = pa.array(["a", "b"] * 50).dictionary_encode()
+    page = _wide_page().append_column("label", labels)
+    spec = scoring_spec(_signature(TensorSpec("y", "float32", (None,))), [ID, X])
+    spec = replace(spec, carried=(ID, Field("label", "STRING")))
+    scorer = Scorer(spec, lambda feed: {"y": feed["x"]}, ticking_clock(), first_call_rows=100)
+
+    ((scored),) = [outcome.scored for outcome in scorer.score(page)]
+    assert scored is not None
+    assert scored["label"].equals(labels)
+
+
+def _wide_page() -> pa.RecordBatch:
+    """100 rows, of which what is carried is the smaller part."""
+    page = batch_of([ID, X], x=[0.5] * 100)
+    for i in range(8):
+        page = page.append_column(f"wide_{i}", pa.array([0.0] * 100))
+    return page

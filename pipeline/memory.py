@@ -1,6 +1,7 @@
 """How much memory this process takes."""
 
 import ctypes
+import os
 import resource
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ _HEAPS = 2
 
 
 def share_heaps() -> None:
-    """Lets all threads that start from now on share two heaps, where the C library is glibc."""
+    """Lets all threads that start from now on share two heaps, where the C library is glibc.
+
+    A number of heaps in the environment stays as it is.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(_M_ARENA_MAX, _HEAPS)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.estimate import Usage
-from pipeline.memory import peak_memory_bytes
+from pipeline.memory import peak_memory_bytes, share_heaps
 from pipeline.trial import Request, TrialReport
 from scoring.batch import CALLS_AT_ONCE, Clock, Scorer
 from scoring.errors import ScoringError
@@ -35,6 +35,8 @@ _CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
 
 def main(link: Connection) -> None:
     """Serves one request."""
+    # As workers do.
+    share_heaps()
     settle_arrow()
     base_bytes = peak_memory_bytes()
     # Takes seconds, in which the other side reads the rows.

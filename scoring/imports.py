@@ -39,6 +39,7 @@ def settle_arrow() -> None:
     """Keeps Arrow from importing pandas in this process.
 
     It looks for pandas once, when it first makes numpy's arrays, and takes seconds if it finds it.
+    After this, what makes pandas' objects of Arrow's fails in this process.
     """
     with lean_imports("pandas"):
         pa.array([0]).to_numpy()

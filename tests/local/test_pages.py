@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.local.service.pages import PAGE_ROWS, Pages
+from pipeline.local.service.pages import PAGE_ROWS, Pages, RowsDifferError
 
 ROWS = 3 * PAGE_ROWS + 10
 SCHEMA = pa.schema([("id", pa.int64())])
@@ -79,5 +79,5 @@ def test_what_goes_wrong_is_raised_after_the_pages_before_it(tmp_path: Path) -> 
 def test_rows_that_do_not_come_are_an_error(tmp_path: Path) -> None:
     pages = Pages(tmp_path / "pages", SCHEMA, None, ROWS)
     pages.write(batches(0, PAGE_ROWS))
-    with pytest.raises(AssertionError, match="65536 rows came of 196618"):
+    with pytest.raises(RowsDifferError, match="65536 rows came of 196618"):
         ids(pages, PAGE_ROWS, ROWS)

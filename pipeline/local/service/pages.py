@@ -24,6 +24,10 @@ PAGE_BYTES = 8 * 1024 * 1024
 PAGE_ROWS = 65_536
 
 
+class RowsDifferError(Exception):
+    """A second look at the rows of a session found more or fewer."""
+
+
 @dataclass(frozen=True)
 class Page:
     """`rows` rows of the session from `first_row` on, as bytes [start, end) of its file."""
@@ -88,6 +92,7 @@ class Pages:
 
         Raises:
             duckdb.Error: the rows could not be read.
+            RowsDifferError: they are others than were counted.
             OSError: they could not be written.
         """
         if first_row >= end_row:
@@ -114,7 +119,10 @@ class Pages:
                     self._changed.notify_all()
                 first_row, start = first_row + part.rows, end
         if first_row != self.rows:
-            raise AssertionError(f"{first_row} rows came of {self.rows} that were counted")
+            raise RowsDifferError(
+                f"{first_row} rows came of {self.rows} that were counted; the restriction has to "
+                "say the same of a row each time"
+            )
 
     def _page(self, index: int) -> Page:
         with self._changed:

@@ -20,7 +20,7 @@ from bqemulator.domain.errors import DomainError
 from bqemulator.streaming.avro_serializer import serialize_arrow_table_to_avro_rows
 from google.cloud.bigquery_storage_v1 import types
 
-from pipeline.local.service.pages import Slice
+from pipeline.local.service.pages import RowsDifferError, Slice
 from pipeline.local.service.read_sessions import Session, Sessions, Stream, Terms
 from pipeline.local.service.selection import select
 
@@ -87,8 +87,11 @@ class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
                     _add_schema(response, session)
                     schema_sent = True
                 yield response.SerializeToString()
-        except duckdb.Error as error:
+        except (duckdb.Error, RowsDifferError) as error:
             call.abort(_INVALID, f"request failed: Query error: {error}")
+        except OSError as error:
+            # Not UNKNOWN, which clients take for something that passes.
+            call.abort(grpc.StatusCode.DATA_LOSS, f"rows could not be kept: {error}")
 
     def _split_read_stream(self, data: bytes, call: grpc.ServicerContext) -> bytes:
         """Two streams for one; both names are empty when the stream cannot be divided."""

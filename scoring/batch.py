@@ -29,6 +29,9 @@ CALLS_AT_ONCE = 2
 """Of a model that a process has to itself: while one slice is called another is fed, and an op that
 uses one core leaves none idle.  Each more would need the memory of one more call."""
 
+# The smallest slice at the end of a batch is this part of a call's rows.
+_LEAST_PART = 8
+
 # Slices under way beside those that are being scored, so that no thread waits for its next one.
 _WAITING_SLICES = 1
 
@@ -184,24 +187,28 @@ class Scorer:
     def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not batch.num_rows:
             return
-        start, slices = 0, 0
+        start = 0
         while start < batch.num_rows:
             # Asked each time: every call teaches.
-            rows = self._slice_rows(batch.num_rows - start, self.call_rows(batch), slices)
+            rows = self._slice_rows(
+                batch.num_rows - start, self.call_rows(batch), is_first=not start
+            )
             yield batch.slice(start, rows)
-            start, slices = start + rows, slices + 1
+            start += rows
 
-    def _slice_rows(self, left: int, most: int, slices: int) -> int:
+    def _slice_rows(self, left: int, most: int, *, is_first: bool) -> int:
         """Rows of the next slice of a batch, of which `left` are left, at most `most`.
 
-        Once the size of calls is found there are as many slices for each thread, those before this
-        one counted, so that none waits for the last one of the batch.
+        Once the size of calls is found, slices become smaller towards the end of the batch, so that
+        no thread waits long for the last one, however unlike the rows are.  A batch that fits one
+        call is only cut if that takes long: short calls at the same time hinder each other.
         """
-        threads, is_whole = self._calls_at_once, slices == 0 and left <= most
-        if threads == 1 or is_whole or not (self._shapes.is_any and self._size.is_found):
+        threads = self._calls_at_once
+        is_short = is_first and left <= most and not self._size.is_long
+        if threads == 1 or is_short or not (self._shapes.is_any and self._size.is_found):
             return most
-        more = math.ceil(left / most)
-        return math.ceil(left / (more + -(slices + more) % threads))
+        least = math.ceil(most / _LEAST_PART)
+        return min(most, max(least, math.ceil(left / (2 * threads))))
 
     def _score_slice(self, batch: pa.RecordBatch) -> ScoredBatch:
         seconds = self._clock.seconds

@@ -14,6 +14,8 @@ _CHEAP_CALL_SECONDS = 0.03
 # take at most this part of the time a row that the size before it took.
 _TRIED_CALLS = 3
 _WORTHWHILE = 0.95
+# Of calls that are shorter by far two at once took longer than one after the other.
+_LONG_CALL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class CallSize:
         self._max_rows = max_rows
         self._rows = min(first_rows, max_rows)
         self._is_found = False
+        self._is_long = False
         self._seconds: list[float] = []
         self._before = (self._rows, float("inf"))
         self._lock = Lock()
@@ -68,6 +71,11 @@ class CallSize:
     def rows(self) -> int:
         """Rows of the next call."""
         return self._rows
+
+    @property
+    def is_long(self) -> bool:
+        """Whether calls of the size that was found take so long that two at once are quicker."""
+        return self._is_long
 
     @property
     def is_found(self) -> bool:
@@ -98,6 +106,7 @@ class CallSize:
                 return
             rows_before, row_seconds_before = self._before
             row_seconds = min(self._seconds) / rows
+            self._is_long = min(self._seconds) >= _LONG_CALL_SECONDS
             if is_cheap or row_seconds <= _WORTHWHILE * row_seconds_before:
                 self._is_found = rows == self._max_rows
                 self._rows = min(2 * rows, self._max_rows)

@@ -1,5 +1,6 @@
 """Slices of one batch that are scored at the same time."""
 
+import itertools
 from collections.abc import Mapping
 from threading import Barrier, current_thread
 from typing import Any
@@ -44,7 +45,8 @@ def test_two_slices_are_called_at_once_and_come_in_order() -> None:
     batch = batch_of(COLUMNS, x=[float(i) for i in range(40)])
     outcomes = list(_scorer(model, 4).score(batch))
 
-    assert [o.scored.num_rows for o in outcomes if o.scored is not None] == [4] * 10
+    scored = [o.scored.num_rows for o in outcomes if o.scored is not None]
+    assert scored == [4] * 7 + [3, 3, 2, 1, 1, 1, 1]
     rows = [row for o in outcomes if o.scored is not None for row in o.scored.to_pylist()]
     assert [(row["id"], row["y"]) for row in rows] == [(i, 2.0 * i) for i in range(40)]
     assert len(threads) == 2
@@ -88,12 +90,25 @@ def test_a_real_model_gives_the_same_in_threads(loaded: Any) -> None:
         assert pa.Table.from_batches(single) == pa.Table.from_batches(threaded)
 
 
-def test_no_thread_is_left_without_a_last_slice() -> None:
-    """Once the size of calls is known: the tail is cut so that both threads end with one."""
-    scorer = _scorer(lambda feed: {"y": feed["x"] * 2}, 8)
-    batch = batch_of(COLUMNS, x=[1.0] * 9)
+def test_slices_become_smaller_towards_the_end_of_a_batch() -> None:
+    """Once the size of calls is known, so that both threads end at about the same time."""
+    scorer = _scorer(lambda feed: {"y": feed["x"] * 2}, 32)
+    batch = batch_of(COLUMNS, x=[1.0] * 100)
     list(scorer.score(batch))
-    assert [o.called_rows for o in scorer.score(batch)] == [5, 4]
-    assert [o.called_rows for o in scorer.score(batch.slice(1))] == [8]
-    long = batch_of(COLUMNS, x=[1.0] * 35)
-    assert [o.called_rows for o in scorer.score(long)] == [6, 6, 6, 6, 6, 5]
+    rows = [o.called_rows for o in scorer.score(batch)]
+    assert rows == [25, 19, 14, 11, 8, 6, 5, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(0.04, [32]), (0.4, [8, 6, 5, 4, 4, 4, 1])])
+def test_a_batch_that_fits_a_call_is_cut_if_that_takes_long(
+    seconds: float, rows: list[int]
+) -> None:
+    times = itertools.count()
+    # Read five times a slice, of which the first and the last make its seconds.
+    clock = Clock(seconds=lambda: next(times) * seconds / 3, now=lambda: NOW)
+    spec = scoring_spec(SIGNATURE, COLUMNS, max_batch_rows=32)
+    scorer = Scorer(spec, lambda feed: {"y": feed["x"]}, clock, calls_at_once=2, first_call_rows=32)
+    batch = batch_of(COLUMNS, x=[1.0] * 32)
+    for _ in range(3):
+        assert [o.called_rows for o in scorer.score(batch)] == [32]
+    assert [o.called_rows for o in scorer.score(batch)] == rows

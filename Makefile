@@ -118,12 +118,14 @@ test-gcloud: .venv/installed ## compare the template and a launch with what gclo
 clean: ## remove what the other targets made
 	rm -rf .venv build
 
+# The lock is the whole closure. Asked for dependencies, too, pip 23 fails as soon as there is a
+# release newer than the lock's of a package that another one requires with an extra.
 .venv/installed: requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys, venv; v = sys.version_info[:2]; \
 	  sys.exit(0 if v == (3, 11) else "bulkscore needs Python 3.11, this is %d.%d: make PYTHON=…" % v)'
 	@echo "Installing about 2.9 GB of packages into .venv (a minute or two) …"
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m pip check
 	@touch $@

@@ -324,11 +324,8 @@ def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:
     """
     if 2 * columns.nbytes > page.nbytes:
         return cast(Sequence[pa.Array], columns.columns)
-    copy = pa.BufferOutputStream()
-    # Not the batch's message alone, in which dictionaries are missing.
-    with pa.ipc.new_stream(copy, columns.schema) as stream:
-        stream.write_batch(columns)
-    return cast(Sequence[pa.Array], pa.ipc.open_stream(copy.getvalue()).read_next_batch().columns)
+    # Of a single array, too, concatenation makes a copy.
+    return [pa.concat_arrays([column]) for column in columns.columns]
 
 
 def _rows_within_limit(row_bytes: int) -> int:

@@ -31,6 +31,7 @@ from transforms.clients import (
     retry_rate_limits_in_beam,
 )
 from transforms.read_ahead import read_ahead
+from transforms.read_rows import ReadRowsMessage
 from transforms.record_batches import use_record_batch_coders
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
@@ -251,15 +252,13 @@ def _open_session(source: Source, table: bigquery.Table, streams: int) -> Any:
 
 
 def _pages(
-    messages: Iterable[types.ReadRowsResponse], serialized_schema: bytes
+    messages: Iterable[ReadRowsMessage], serialized_schema: bytes
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a stream's messages as record batches; none is empty."""
     schema = pa.ipc.read_schema(pa.py_buffer(serialized_schema))
     for message in messages:
-        page = message.arrow_record_batch.serialized_record_batch
-        batch = pa.ipc.read_record_batch(pa.py_buffer(page), schema)
-        if batch.num_rows:
-            yield batch
+        if message.row_count:
+            yield pa.ipc.read_record_batch(message.page, schema)
 
 
 def exported_batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:

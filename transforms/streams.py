@@ -20,11 +20,10 @@ from google.api_core.exceptions import (
     TooManyRequests,
     Unknown,
 )
-from google.cloud.bigquery_storage_v1 import types
-from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 
 from transforms.clients import bigquery_read_client
+from transforms.read_rows import ReadRowsMessage, read_rows
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ OPEN_TIMEOUT_S = 300.0
 
 def stream_messages(
     stream: str, *, is_filtered: bool, on_throttle: Callable[[float], None] | None = None
-) -> Iterator[types.ReadRowsResponse]:
+) -> Iterator[ReadRowsMessage]:
     """The messages of a stream, each row once.
 
     After a transient error the stream is opened again at the row after the last one that came, with
@@ -89,13 +88,10 @@ def stream_messages(
         progress = 0.0
         call = None
         try:
-            # The base class's method: the subclass resumes by its own rules.
-            call = BigQueryReadClient.read_rows(
-                client, read_stream=stream, offset=offset, retry=None, timeout=CALL_TIMEOUT_S
-            )
+            call = read_rows(client, stream, offset, CALL_TIMEOUT_S)
             for message in call:
                 offset += message.row_count
-                progress = message.stats.progress.at_response_end
+                progress = message.progress
                 backoff = _Backoff(on_throttle)
                 yield message
         except TRANSIENT as error:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -12,9 +11,9 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 from apache_beam.runners.runner import PipelineState
-from apache_beam.runners.worker.statesampler import StateSampler
 from google.cloud import bigquery
 
+from pipeline.beam_shortcuts import ParsedOptions, take_shortcuts
 from pipeline.errors import PlanError
 from pipeline.failures import failed_run, reason_of
 from pipeline.graph import build, build_idle
@@ -27,22 +26,7 @@ from scoring import metrics
 from transforms.publication import Publication
 from transforms.publishing_jobs import make_run_tables
 
-_SAMPLING_MS = 10
-
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", LOCAL_RUNNER})
-
-
-class _Options(PipelineOptions):  # type: ignore[misc]
-    """Options whose views are made once: Beam asks for some 300 while it makes a graph, and parses
-    the arguments for each.
-    """
-
-    def view_as(self, cls: type[Any]) -> Any:
-        """A view of these options as those of class `cls`."""
-        views: dict[type[Any], Any] = self.__dict__.setdefault("_views", {})
-        if cls not in views:
-            views[cls] = super().view_as(cls)
-        return views[cls]
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ def pipeline_options(
       PlanError: a value is not one that Beam takes.
     """
     try:
-        options = _Options(list(beam_args))
+        options = ParsedOptions(list(beam_args))
         options.get_all_options()
     except SystemExit as e:
         # argparse has printed which one it is.
@@ -92,8 +76,7 @@ def run(
     _check_temp_location(cloud.temp_location)
     if not is_local(options):
         plan = with_model_at(plan, stage_model(model, cloud.temp_location))
-    else:
-        _end_bundles_at_once()
+    take_shortcuts()
     pipeline = _new_pipeline(options)
     build(pipeline, plan)
     _make_run_tables(client, plan.publication)
@@ -148,14 +131,6 @@ def _check_temp_location(given: str | None) -> None:
             f"--temp_location is {given or 'missing'}, expected a gs:// folder: "
             "predictions pass through files there. Add --temp_location gs://BUCKET/FOLDER"
         )
-
-
-def _end_bundles_at_once() -> None:
-    """Has the thread that samples what a bundle is at sleep shortly, as its end waits for it.
-
-    Beam gives no other way to say so; by default it sleeps up to 200 ms, a tenth of a small job.
-    """
-    cast(Any, StateSampler).__init__.__defaults__ = (_SAMPLING_MS,)
 
 
 def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:

@@ -1,9 +1,10 @@
 """Parquet files for load jobs, made from bundles of record batches."""
 
+import math
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
@@ -23,8 +24,12 @@ from scoring import metrics
 _MIME_TYPE = "application/octet-stream"
 
 # Of Arrow data: a row group of this size compresses well. A file has one, so that all but the
-# last file of a bundle are complete, and uploaded, while the bundle is still being scored.
+# last files of a bundle are complete, and uploaded, while the bundle is still being scored.
 PARQUET_FILE_BYTES = 16 * 2**20
+
+# The first files of a bundle are smaller, each twice as large as the one before: otherwise the
+# uploads of a short bundle would begin when it ends. Below this a file costs more than it hides.
+_LEAST_FILE_BYTES = 4 * 2**20
 
 # A full pipe needs a second upload while the first one's end is being confirmed; more would only
 # cost their memory.
@@ -74,6 +79,7 @@ class ParquetFiles:
         self._folder = folder
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
+        self._file_bytes = _LEAST_FILE_BYTES
         self._files: list[FileSize] = []
         self._threads = ThreadPoolExecutor(_FILES_AT_ONCE, "parquet")
         self._writing: deque[Future[FileSize]] = deque()
@@ -86,38 +92,46 @@ class ParquetFiles:
         """
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
-        if self._pending_bytes >= PARQUET_FILE_BYTES:
-            self._start_file()
+        if self._pending_bytes >= self._file_bytes:
+            self._start_file(pa.Table.from_batches(self._pending))
+            self._pending, self._pending_bytes = [], 0
+            self._file_bytes = min(2 * self._file_bytes, PARQUET_FILE_BYTES)
 
     def close(self) -> list[FileSize]:
-        """Finishes the last file and returns all of them.
+        """Finishes the last files and returns all of them.
 
         Raises:
           Exception: a file could not be written.
         """
         with self._threads:
-            if self._pending:
-                self._start_file()
+            for rows in self._last_files():
+                self._start_file(rows)
             while self._writing:
                 self._finish_file()
         return self._files
 
-    def _start_file(self) -> None:
+    def _last_files(self) -> list[pa.Table]:
+        """What is left: for as many files as are written at once, if it is much."""
+        if not self._pending:
+            return []
+        rows = pa.Table.from_batches(self._pending)
+        parts = _FILES_AT_ONCE if self._pending_bytes >= _FILES_AT_ONCE * _LEAST_FILE_BYTES else 1
+        part_rows = math.ceil(rows.num_rows / parts)
+        return [rows.slice(start, part_rows) for start in range(0, rows.num_rows, part_rows)]
+
+    def _start_file(self, rows: pa.Table) -> None:
         if len(self._writing) == _FILES_AT_ONCE:
             self._finish_file()
-        self._writing.append(self._threads.submit(_write_file, self._folder, self._pending))
-        self._pending = []
-        self._pending_bytes = 0
+        self._writing.append(self._threads.submit(_write_file, self._folder, rows))
 
     def _finish_file(self) -> None:
         """Waits for the oldest of the files that are being written."""
         self._files.append(self._writing.popleft().result())
 
 
-def _write_file(folder: str, batches: Sequence[pa.RecordBatch]) -> FileSize:
+def _write_file(folder: str, rows: pa.Table) -> FileSize:
     # A bundle that is done again must not touch the files that may be loaded already.
     path = FileSystems.join(folder, f"{uuid.uuid4().hex}.parquet")
-    rows = pa.Table.from_batches(batches)
     with _reason_of_the_service(), FileSystems.create(path, _MIME_TYPE, "uncompressed") as sink:
         with pq.ParquetWriter(
             sink,

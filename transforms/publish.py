@@ -97,7 +97,7 @@ class _PublishOrRefuse(beam.DoFn):
     ) -> Iterable[RunCounts]:
         counts = run_counts(rows)
         client = bigquery_client(publication.project)
-        loaded = load_columns(client, [job for _, job in scored_loads])
+        loaded = load_columns(job for _, job in scored_loads)
         scored = scored_row(publication, counts, call_statistics(calls), loaded, CLOCK.now())
         complete_run(client, publication, scored)
         yield counts

@@ -28,10 +28,12 @@ _MAX_JOB_BYTES = 15 * 2**40
 
 
 class LoadJob(NamedTuple):
-    """Where a load job is found."""
+    """A load job that has succeeded: where it is found, and what it took."""
 
     job_id: str
     location: str
+    load_ms: int
+    loaded_bytes: int
 
 
 class WriteToBigQuery(beam_bigquery.WriteToBigQuery):
@@ -112,7 +114,10 @@ class _LoadFiles(beam.DoFn):
         # In an order of its own, so that the same files make the same jobs.
         for number, paths in enumerate(_portions(sorted(files[1])), start=1):
             start = partial(self._start, client, location, paths)
-            yield self._table, LoadJob(jobs.run(str(number), start).job_id, location)
+            job = jobs.run(str(number), start)
+            load_ms = round((job.ended - job.started).total_seconds() * 1000)
+            loaded_bytes = job.input_file_bytes or 0
+            yield self._table, LoadJob(job.job_id, location, load_ms, loaded_bytes)
 
     def _start(
         self, client: bigquery.Client, location: str, paths: list[str], job_id: str

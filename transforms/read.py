@@ -32,7 +32,7 @@ from transforms.clients import (
 )
 from transforms.read_ahead import read_ahead
 from transforms.read_rows import ReadRowsMessage
-from transforms.record_batches import use_record_batch_coders
+from transforms.record_batches import use_jemalloc, use_record_batch_coders
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
 DIRECT_READ = "DIRECT_READ"
@@ -42,6 +42,7 @@ EXPORT = "EXPORT"
 # order of magnitude.
 _EXPORT_BATCH_ROWS = 10_000
 
+use_jemalloc()
 use_record_batch_coders()
 retry_rate_limits_in_beam()
 

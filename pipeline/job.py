@@ -1,6 +1,7 @@
 """Running a plan with a Beam runner and telling what became of it."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -78,8 +79,10 @@ def run(
         plan = with_model_at(plan, stage_model(model, cloud.temp_location))
     take_shortcuts()
     pipeline = _new_pipeline(options)
-    build(pipeline, plan)
-    _make_run_tables(client, plan.publication)
+    with ThreadPoolExecutor(1) as threads:
+        making = threads.submit(_make_run_tables, client, plan.publication)
+        build(pipeline, plan)
+        making.result()
     try:
         with keyboard_interrupts():
             running = pipeline.run()

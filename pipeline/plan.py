@@ -81,7 +81,7 @@ def make_plan(
     if config.only_new and output.exists:
         info = new_rows(client, config, info, spec)
     plan = Plan(
-        source=_source(config, info, spec, publication),
+        source=_source(config, info, spec, publication, machines),
         model=ModelSource(str(model.folder), model.digest, model.info.tags, signature),
         spec=spec,
         workers=plan_workers(config, spec, model.size_bytes, machines),
@@ -164,7 +164,11 @@ def _output_properties(config: Config, output: Destination) -> OutputProperties:
 
 
 def _source(
-    config: Config, info: SourceInfo, spec: ScoringSpec, publication: Publication
+    config: Config,
+    info: SourceInfo,
+    spec: ScoringSpec,
+    publication: Publication,
+    machines: Machines,
 ) -> Source:
     needed = needed_columns(spec)
     table = config.input_table if info.query is None else None
@@ -180,6 +184,7 @@ def _source(
         method=config.read_method,
         query_location=info.location,
         kms_key=publication.output_properties.kms_key,
+        is_read_here=machines.are_here and machines.has_one_process,
     )
 
 

@@ -30,7 +30,7 @@ from transforms.clients import (
     reads_locally,
     retry_rate_limits_in_beam,
 )
-from transforms.read_ahead import read_ahead
+from transforms.read_ahead import ReadAhead
 from transforms.read_rows import ReadRowsMessage
 from transforms.record_batches import use_jemalloc, use_record_batch_coders
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
@@ -62,6 +62,8 @@ class Source:
       query_location: where that job runs; outside of the US and EU a job is only found with it.
       method: DIRECT_READ or EXPORT.
       kms_key: the Cloud KMS key that encrypts the query's result.
+      is_read_here: whether the process that opens the read session also reads its streams, so that
+        it can begin while the model is being loaded.
     """
 
     table: str | None
@@ -74,6 +76,7 @@ class Source:
     method: str = DIRECT_READ
     query_location: str | None = None
     kms_key: str | None = None
+    is_read_here: bool = False
 
 
 class ReadFromBigQuery(beam_bigquery.ReadFromBigQuery):
@@ -147,8 +150,12 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
         streams = max(least, min(wanted, int(self.MAX_SPLIT_COUNT)))
         session = _open_session(self._source, table, streams)
         schema = session.arrow_schema.serialized_schema
-        for stream in session.streams:
-            source = _StreamSource(stream.name, schema, bool(self._source.row_restriction))
+        is_filtered = bool(self._source.row_restriction)
+        sources = [_StreamSource(stream.name, schema, is_filtered) for stream in session.streams]
+        if self._source.is_read_here and sources:
+            # The others would take time from the model's first call.
+            sources[0].begin()
+        for source in sources:
             yield SourceBundle(1.0, source, None, None)
 
     def _client(self) -> bigquery.Client:
@@ -169,23 +176,45 @@ class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
         """A stream is not split further: the service balances the streams itself."""
         yield SourceBundle(1.0, self, None, None)
 
+    def begin(self) -> None:
+        """Begins to read, for the `read_arrow` of any copy of this source in this process."""
+        _begun[self.read_stream_name] = self._reading()
+
     def read_arrow(self) -> Iterator[pa.RecordBatch]:
         """The stream's pages."""
         read_us = Metrics.counter(metrics.NAMESPACE, metrics.READ_US)
         started = time.perf_counter()
-        throttled_s: deque[float] = deque()
-        messages = stream_messages(
-            self.read_stream_name,
-            is_filtered=self._is_filtered,
-            on_throttle=throttled_s.append,
-        )
-        for batch in read_ahead(_pages(messages, self._serialized_schema)):
+        reading = _begun.pop(self.read_stream_name, None) or self._reading()
+        for batch in reading.pages:
             read_us.inc(int((time.perf_counter() - started) * 1e6))
-            while throttled_s:
+            while reading.throttled_s:
                 # Beam's counter belongs to this thread.
-                self.retry_delay_callback(throttled_s.popleft())
+                self.retry_delay_callback(reading.throttled_s.popleft())
             yield batch
             started = time.perf_counter()
+
+    def _reading(self) -> "_Reading":
+        throttled_s: deque[float] = deque()
+        messages = stream_messages(
+            self.read_stream_name, is_filtered=self._is_filtered, on_throttle=throttled_s.append
+        )
+        return _Reading(ReadAhead(_pages(messages, self._serialized_schema)), throttled_s)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A stream that a thread reads.
+
+    Attributes:
+      throttled_s: seconds of the pauses that the service has asked for and nobody has counted.
+    """
+
+    pages: ReadAhead[pa.RecordBatch]
+    throttled_s: deque[float]
+
+
+# By the names of their streams.
+_begun: dict[str, _Reading] = {}
 
 
 def first_rows(source: Source, rows: int) -> pa.RecordBatch | None:

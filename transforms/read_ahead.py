@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from queue import Empty, Queue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -16,46 +16,48 @@ class _End:
     error: BaseException | None = None
 
 
-def read_ahead(items: Generator[Item, None, None]) -> Iterator[Item]:
-    """The items of a generator that runs in a thread of its own, one or two items ahead.
+class ReadAhead(Generic[Item]):
+    """The items of a generator, which a thread of its own runs from now on, one or two ahead."""
 
-    Whoever stops early closes the generator, too, as soon as it has made the item that it is at.
+    def __init__(self, items: Generator[Item, None, None]) -> None:
+        self._items = items
+        self._ready: Queue[Item | _End] = Queue(maxsize=1)
+        self._stopped = threading.Event()
+        # A daemon: nobody waits at exit for an item that nobody wants.
+        threading.Thread(target=self._fill, daemon=True).start()
 
-    Raises:
-      BaseException: what the generator raised, after the items before it.
-    """
-    ready: Queue[Item | _End] = Queue(maxsize=1)
-    stopped = threading.Event()
-    # A daemon: nobody waits at exit for an item that nobody wants.
-    threading.Thread(target=_fill, args=(items, ready, stopped), daemon=True).start()
-    try:
-        while not isinstance(item := ready.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        stopped.set()
-        _make_room(ready)
+    def __iter__(self) -> Iterator[Item]:
+        """The items in order, for one reader.
 
+        If it stops early, the generator is closed, too, as soon as it has made the item it is at.
 
-def _fill(
-    items: Generator[Item, None, None], ready: "Queue[Item | _End]", stopped: threading.Event
-) -> None:
-    try:
-        for item in items:
-            ready.put(item)
-            if stopped.is_set():
-                items.close()
-                return
-    except BaseException as error:
-        ready.put(_End(error))
-    else:
-        ready.put(_End())
+        Raises:
+          BaseException: what the generator raised, after the items before it.
+        """
+        try:
+            while not isinstance(item := self._ready.get(), _End):
+                yield item
+            if item.error is not None:
+                raise item.error
+        finally:
+            self._stopped.set()
+            self._make_room()
 
+    def _fill(self) -> None:
+        try:
+            for item in self._items:
+                self._ready.put(item)
+                if self._stopped.is_set():
+                    self._items.close()
+                    return
+        except BaseException as error:
+            self._ready.put(_End(error))
+        else:
+            self._ready.put(_End())
 
-def _make_room(ready: "Queue[Item | _End]") -> None:
-    """Lets a `put` that waits go on; no further one follows it."""
-    try:
-        ready.get_nowait()
-    except Empty:
-        return
+    def _make_room(self) -> None:
+        """Lets a `put` that waits go on; no further one follows it."""
+        try:
+            self._ready.get_nowait()
+        except Empty:
+            return

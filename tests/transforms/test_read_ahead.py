@@ -5,13 +5,13 @@ from collections.abc import Generator
 
 import pytest
 
-from transforms.read_ahead import read_ahead
+from transforms.read_ahead import ReadAhead
 
 _TIMEOUT_S = 30.0
 
 
 def test_every_item_comes_in_order() -> None:
-    assert list(read_ahead(i for i in range(1000))) == list(range(1000))
+    assert list(ReadAhead(i for i in range(1000))) == list(range(1000))
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
@@ -22,12 +22,12 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     found: list[int] = []
     with pytest.raises(ValueError, match="broken"):
-        found.extend(read_ahead(items()))
+        found.extend(ReadAhead(items()))
     assert list(_until_error(items())) == [1, 2]
 
 
 def _until_error(items: Generator[int, None, None]) -> Generator[int, None, None]:
-    ahead = read_ahead(items)
+    ahead = iter(ReadAhead(items))
     while True:
         try:
             yield next(ahead)
@@ -35,7 +35,7 @@ def _until_error(items: Generator[int, None, None]) -> Generator[int, None, None
             return
 
 
-def test_the_next_item_is_made_while_the_last_one_is_worked_on() -> None:
+def test_items_are_made_before_anybody_asks_for_them() -> None:
     made = threading.Event()
 
     def items() -> Generator[int, None, None]:
@@ -43,10 +43,9 @@ def test_the_next_item_is_made_while_the_last_one_is_worked_on() -> None:
         made.set()
         yield 2
 
-    ahead = read_ahead(items())
-    assert next(ahead) == 1
-    # Without anybody asking for it.
+    ahead = ReadAhead(items())
     assert made.wait(_TIMEOUT_S)
+    assert list(ahead) == [1, 2]
 
 
 def test_whoever_stops_early_closes_the_generator() -> None:
@@ -58,7 +57,7 @@ def test_whoever_stops_early_closes_the_generator() -> None:
         finally:
             closed.set()
 
-    ahead = read_ahead(items())
+    ahead = iter(ReadAhead(items()))
     assert next(ahead) == 0
     del ahead
     assert closed.wait(_TIMEOUT_S)

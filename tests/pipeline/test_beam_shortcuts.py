@@ -1,0 +1,77 @@
+"""What Beam is spared changes nothing of what it finds out."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.coders import VarIntCoder
+from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
+from apache_beam.runners.worker.statesampler import StateSampler
+from apache_beam.transforms import userstate
+from apache_beam.utils.counters import CounterFactory
+
+from pipeline.beam_shortcuts import ParsedOptions, take_shortcuts
+
+
+def _options() -> ParsedOptions:
+    return ParsedOptions(["--project=p", "--runner=DirectRunner"])
+
+
+def test_views_are_made_once_and_share_their_values() -> None:
+    options = _options()
+    cloud = options.view_as(GoogleCloudOptions)
+    cloud.temp_location = "gs://b/t"
+
+    assert options.view_as(GoogleCloudOptions) is cloud
+    assert (cloud.project, options.view_as(StandardOptions).runner) == ("p", "DirectRunner")
+    assert options.get_all_options()["temp_location"] == "gs://b/t"
+    # A view of a view is one of the same options.
+    assert options.view_as(StandardOptions).view_as(GoogleCloudOptions).temp_location == "gs://b/t"
+
+
+def test_options_are_the_same_after_a_journey() -> None:
+    options = _options()
+    options.view_as(GoogleCloudOptions).temp_location = "gs://b/t"
+
+    arrived = pickle.loads(pickle.dumps(options))
+
+    assert arrived.get_all_options() == options.get_all_options()
+    assert arrived.view_as(GoogleCloudOptions).temp_location == "gs://b/t"
+
+
+class _Plain(beam.DoFn):
+    def process(self, element: int) -> Iterator[int]:
+        yield element
+
+
+_COUNT = beam.DoFn.StateParam(userstate.ReadModifyWriteStateSpec("count", VarIntCoder()))
+
+
+class _Counting(beam.DoFn):
+    def process(self, element: Any, count: Any = _COUNT) -> Iterator[tuple[str, int]]:
+        count.write((count.read() or 0) + 1)
+        yield element[0], count.read()
+
+
+@pytest.mark.parametrize("dofn", [_Plain(), _Counting()])
+def test_a_dofn_has_the_state_that_beam_finds(dofn: beam.DoFn) -> None:
+    take_shortcuts()
+    inspect: Any = userstate.get_dofn_specs
+    expected = inspect.__wrapped__(dofn)
+
+    assert [inspect(dofn), inspect(dofn)] == [expected, expected]
+    assert userstate.is_stateful_dofn(dofn) == isinstance(dofn, _Counting)
+
+
+def test_state_works() -> None:
+    take_shortcuts()
+    with beam.Pipeline("FnApiRunner") as root:
+        counts = root | beam.Create([("a", 0), ("a", 0)]) | beam.ParDo(_Counting())
+        beam.testing.util.assert_that(counts, beam.testing.util.equal_to([("a", 1), ("a", 2)]))
+
+
+def test_no_bundle_waits_long_for_its_sampler() -> None:
+    take_shortcuts()
+    assert StateSampler("stage", CounterFactory()).sampling_period_ms <= 10

@@ -9,6 +9,7 @@ import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
 from apache_beam.runners.worker.statesampler import StateSampler
+from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import userstate
 from apache_beam.utils.counters import CounterFactory
 
@@ -69,7 +70,7 @@ def test_state_works() -> None:
     take_shortcuts()
     with beam.Pipeline("FnApiRunner") as root:
         counts = root | beam.Create([("a", 0), ("a", 0)]) | beam.ParDo(_Counting())
-        beam.testing.util.assert_that(counts, beam.testing.util.equal_to([("a", 1), ("a", 2)]))
+        assert_that(counts, equal_to([("a", 1), ("a", 2)]))
 
 
 def test_no_bundle_waits_long_for_its_sampler() -> None:

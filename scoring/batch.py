@@ -22,8 +22,12 @@ from scoring.outputs import ResultBinding, non_finite_rows
 from scoring.rejects import CALL, Fault, reject_batch
 from scoring.spec import ScoringSpec, output_schema
 
-# A call's input tensors together; beyond it larger batches gain nothing and cost memory.
+# A call's input tensors together; beyond it larger calls gain nothing and cost memory.
 MAX_FEED_BYTES = 16 * 2**20
+
+MAX_BATCH_BYTES = 64 * 2**20
+"""Of rows that are scored together: between two batches no thread calls the model, so that a batch
+of large rows, too, is to be more than a few calls."""
 
 CALLS_AT_ONCE = 2
 """Of a model that a process has to itself: while one slice is called another is fed, and an op that
@@ -124,8 +128,10 @@ class Scorer:
                 raise ValueError(f"nothing fetches the objects that {names} names")
             self._objects = ObjectReader(spec.objects, fetch, clock.seconds, fixed)
 
-    def score(self, batch: pa.RecordBatch) -> Iterator[ScoredBatch]:
+    def score(self, batch: pa.RecordBatch | pa.Table) -> Iterator[ScoredBatch]:
         """Scores a batch of any length in calls of at most the allowed number of rows.
+
+        Of a table, only rows of a call that lie in several chunks are copied.
 
         Slices that are scored at the same time come in the order of their rows all the same.
 
@@ -144,12 +150,12 @@ class Scorer:
             for outcome in under_way:
                 outcome.cancel()
 
-    def _outcomes(self, batch: pa.RecordBatch) -> Iterator[_Outcome]:
+    def _outcomes(self, batch: pa.RecordBatch | pa.Table) -> Iterator[_Outcome]:
         """Starts to score one slice after the other, as it is asked for the next."""
         if self._objects is None:
             yield from map(self._started, self._slices(batch))
             return
-        for part in self._objects.fetched(batch):
+        for part in self._objects.fetched(_in_one_piece(batch)):
             fetched: _Outcome = Future()
             fetched.set_result(
                 ScoredBatch(
@@ -167,7 +173,7 @@ class Scorer:
             yield fetched
             yield from map(self._started, self._slices(part.rows))
 
-    def call_rows(self, batch: pa.RecordBatch) -> int:
+    def call_rows(self, batch: pa.RecordBatch | pa.Table) -> int:
         """Most rows of the next call of the model, given rows such as those of `batch`.
 
         Args:
@@ -184,7 +190,7 @@ class Scorer:
         scored.set_result(self._score_slice(batch))
         return scored
 
-    def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    def _slices(self, batch: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
         if not batch.num_rows:
             return
         start = 0
@@ -193,7 +199,7 @@ class Scorer:
             rows = self._slice_rows(
                 batch.num_rows - start, self.call_rows(batch), is_first=not start
             )
-            yield batch.slice(start, rows)
+            yield _in_one_piece(batch.slice(start, rows))
             start += rows
 
     def _slice_rows(self, left: int, most: int, *, is_first: bool) -> int:
@@ -315,6 +321,14 @@ class Scorer:
             model_digest=self._spec.model_digest,
             now=self._clock.now,
         )
+
+
+def _in_one_piece(rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
+    """The rows as a batch; those of a table are copied if they lie in several chunks."""
+    if isinstance(rows, pa.RecordBatch):
+        return rows
+    (batch,) = rows.combine_chunks().to_batches()
+    return batch
 
 
 def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:

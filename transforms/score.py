@@ -15,7 +15,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
-from scoring.batch import CALLS_AT_ONCE, MAX_FEED_BYTES, Clock, Model, ScoredBatch, Scorer
+from scoring.batch import CALLS_AT_ONCE, MAX_BATCH_BYTES, Clock, Model, ScoredBatch, Scorer
 from scoring.classes import exploded
 from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
@@ -50,7 +50,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
     """Scores record batches with a TensorFlow SavedModel inside RunInference.
 
     An element is a record batch; a batch is made of as many of them as hold `spec.batch_rows`
-    rows or the bytes that one call may take, and is cut again where the model is called with less.
+    rows or MAX_BATCH_BYTES, and is cut again where the model is called with less.
 
     Where processes share copies of the model, only its calls cross to the process that has one:
     columns become tensors, and tensors columns, in the process that has the rows.
@@ -85,10 +85,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         """Scores the rows of all record batches."""
         # BatchElements emits an empty batch before an element above its target size.
         pages = [page for page in batch if page.num_rows]
-        if len(pages) > 1:
-            pages = pa.Table.from_batches(pages).combine_chunks().to_batches()
-        scorer = self._scorer(model)
-        return [scored for page in pages for scored in scorer.score(page)]
+        return list(self._scorer(model).score(pa.Table.from_batches(pages))) if pages else []
 
     def _scorer(self, model: Model) -> Scorer:
         """The scorer of this copy of the model, which remembers how many rows a call can take."""
@@ -233,5 +230,5 @@ class _Separate(beam.DoFn):
 
 def _size_in_rows(batch: pa.RecordBatch, full_batch_rows: int) -> int:
     """The batch's rows, or more of them where its rows are so wide that fewer fill a call."""
-    by_bytes = int(batch.nbytes) * full_batch_rows // MAX_FEED_BYTES
+    by_bytes = int(batch.nbytes) * full_batch_rows // MAX_BATCH_BYTES
     return max(int(batch.num_rows), by_bytes)

@@ -114,7 +114,8 @@ class Scorer:
         fixed = spec.fixed_batch_rows
         self._tensor_row_bytes = sum(b.row_bytes for b in spec.inputs)
         self._shapes = CallShapes(fixed, spec.xla, _rows_within_limit(self._tensor_row_bytes))
-        self._size = CallSize(self._shapes.at_most(spec.batch_rows), fixed or first_call_rows)
+        most_rows = self._shapes.at_most(min(spec.max_batch_rows, spec.batch_rows))
+        self._size = CallSize(most_rows, fixed or first_call_rows)
         self._calls_at_once = calls_at_once
         self._threads: ThreadPoolExecutor | None = None
         self._slices_at_once = 1

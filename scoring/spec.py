@@ -13,6 +13,8 @@ from scoring.schema import Field
 
 # Of the outputs that wait together until the last of them is computed.
 _MAX_RESULT_BYTES = 16 * 2**20
+# Of a batch of light rows, also where a call has fewer.
+_LEAST_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class ScoringSpec:
     def batch_rows(self) -> int:
         """Most rows of a batch, whose results are all in memory before the first goes on.
 
-        Whole calls, where the model insists on a number of rows.
+        Whole calls, where the model insists on a number of rows.  However few rows a call has, a
+        batch has many: between two batches the model is not called.
         """
         result_bytes = sum(row_bytes(b.tensor) for b in self.outputs)
-        rows = min(self.max_batch_rows, _MAX_RESULT_BYTES // max(1, result_bytes))
+        most_rows = max(self.max_batch_rows, _LEAST_BATCH_ROWS)
+        rows = min(most_rows, _MAX_RESULT_BYTES // max(1, result_bytes))
         step = self.fixed_batch_rows or 1
         return max(1, rows // step) * step
 

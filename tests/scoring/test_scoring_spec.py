@@ -1,12 +1,14 @@
 """How much a batch may be, and what its scored rows hold on to."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 from scorers import ID, batch_of, scoring_spec, ticking_clock
 
-from scoring.batch import Scorer
+from scoring.batch import Results, Scorer
+from scoring.conversions import Values
 from scoring.schema import Field
 from scoring.signature import Signature, TensorSpec
 
@@ -36,13 +38,32 @@ def test_the_results_of_a_batch_fit_in_memory(
     assert scoring_spec(signature, [ID, X], max_batch_rows=65_536).batch_rows == rows
 
 
-@pytest.mark.parametrize(("size", "rows"), [(1024, 4032), (2**20, 64), (2**24, 64)])
+@pytest.mark.parametrize(("size", "rows"), [(1024, 4096), (1000, 4160), (2**20, 64), (2**24, 64)])
 def test_a_batch_is_whole_calls_of_a_model_that_insists_on_a_number(size: int, rows: int) -> None:
     """A rest would be padded, and that in every batch."""
     inputs = (TensorSpec("x", "float32", (64,)),)
     outputs = (TensorSpec("y", "float32", (64, size)),)
     signature = Signature("serving_default", inputs, outputs)
     assert scoring_spec(signature, [ID, X], max_batch_rows=4095).batch_rows == rows
+
+
+def test_calls_may_have_more_rows_than_a_batch_usually_has() -> None:
+    signature = _signature(TensorSpec("y", "float32", (None,)))
+    assert scoring_spec(signature, [ID, X], max_batch_rows=200_000).batch_rows == 200_000
+
+
+def test_a_batch_is_many_calls_where_these_have_few_rows() -> None:
+    signature = _signature(TensorSpec("y", "float32", (None,)))
+    spec = scoring_spec(signature, [ID, X], max_batch_rows=8)
+    called: list[int] = []
+
+    def model(feed: Mapping[str, Values]) -> Results:
+        called.append(len(feed["x"]))
+        return {"y": feed["x"]}
+
+    assert spec.batch_rows == 65_536
+    list(Scorer(spec, model, ticking_clock()).score(batch_of([ID, X], x=[0.5] * 20)))
+    assert called == [8, 8, 4]
 
 
 def test_sparse_rows_are_not_taken_for_full_ones() -> None:

@@ -25,6 +25,10 @@ class ParsedOptions(PipelineOptions):  # type: ignore[misc]
             views[cls] = super().view_as(cls)
         return views[cls]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy makes its own: those here might get values of their own on the way.
+        return {k: v for k, v in super().__getstate__().items() if k != "_views"}
+
 
 @functools.cache
 def take_shortcuts() -> None:

@@ -64,12 +64,12 @@ class ProcessMemory:
     programs: int
     model: int
     calls: int
-    files: int
+    held: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.programs + self.model + self.calls + self.files
+        return self.programs + self.model + self.calls + self.held
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Worker:
         """
         if self.model_copies is None:
             return SYSTEM_BYTES + self.processes * memory.total
-        ours = self.processes * (memory.programs + memory.calls + memory.files)
+        ours = self.processes * (memory.programs + memory.calls + memory.held)
         copies = self.model_copies * (memory.programs + memory.model)
         return SYSTEM_BYTES + ours + copies
 
@@ -153,13 +153,13 @@ class Fleet:
 
 
 def process_memory(
-    usage: Usage, programs_bytes: int, file_bytes: int, threads: int = 1
+    usage: Usage, programs_bytes: int, held_bytes: int, threads: int = 1
 ) -> ProcessMemory:
     """What a worker process needs.
 
     Args:
       programs_bytes: size of a process with Python, Arrow, Beam and the clients of Google Cloud.
-      file_bytes: what a thread's writer holds of its files.
+      held_bytes: what a thread holds of a batch and of files that are being written.
       threads: that score at the same time.
     """
     calls = usage.peak_bytes - usage.loaded_bytes
@@ -169,7 +169,7 @@ def process_memory(
         programs=usage.idle_bytes + max(0, programs_bytes - usage.base_bytes),
         model=usage.loaded_bytes - usage.idle_bytes,
         calls=calls * threads,
-        files=file_bytes * threads,
+        held=held_bytes * threads,
     )
 
 

@@ -23,6 +23,7 @@ from pipeline.estimate import (
 )
 from pipeline.machine_types import known_machine
 from pipeline.sizes import readable
+from scoring.batch import MAX_BATCH_BYTES
 from scoring.timing import Speed
 from transforms.parquet_files import FILES_BYTES
 from transforms.read import Source
@@ -52,7 +53,8 @@ class Estimate:
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        return process_memory(self.usage, self.programs_bytes, FILES_BYTES, self.asked.threads)
+        held_bytes = MAX_BATCH_BYTES + FILES_BYTES
+        return process_memory(self.usage, self.programs_bytes, held_bytes, self.asked.threads)
 
     @property
     def has_accelerator(self) -> bool:
@@ -174,7 +176,7 @@ def _memory_lines(estimate: Estimate) -> Iterator[str]:
         yield f"at most {readable(memory.calls)} calls of {usage.call_rows:,} rows, {tried}"
     else:
         yield f"{readable(memory.calls)} calls of {usage.call_rows:,} rows"
-    yield f"{readable(memory.files)} files being written"
+    yield f"{readable(memory.held)} a batch and files being written"
 
 
 def _machine_lines(estimate: Estimate) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Running a plan with a Beam runner and telling what became of it."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -79,10 +78,8 @@ def run(
         plan = with_model_at(plan, stage_model(model, cloud.temp_location))
     take_shortcuts()
     pipeline = _new_pipeline(options)
-    with ThreadPoolExecutor(1) as threads:
-        making = threads.submit(_make_run_tables, client, plan.publication)
-        build(pipeline, plan)
-        making.result()
+    build(pipeline, plan)
+    _make_run_tables(client, plan.publication)
     try:
         with keyboard_interrupts():
             running = pipeline.run()

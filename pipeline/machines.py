@@ -52,6 +52,11 @@ class Machines:
         """Whether no two processes score on one machine."""
         return self.processes == 1 or (self.processes is None and self.vcpus == 1)
 
+    @property
+    def are_one_process_here(self) -> bool:
+        """Whether one process of this machine reads and scores everything."""
+        return self.are_here and self.has_one_process
+
 
 THIS_PROCESS = Machines(are_here=True, vcpus=None, processes=1, memory_bytes=None)
 

@@ -184,7 +184,7 @@ def _source(
         method=config.read_method,
         query_location=info.location,
         kms_key=publication.output_properties.kms_key,
-        is_read_here=machines.are_here and machines.has_one_process,
+        is_read_here=machines.are_one_process_here,
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.trial import Request, TrialReport
 from scoring.batch import CALLS_AT_ONCE, Clock, Scorer
 from scoring.errors import ScoringError
 from scoring.grouping import grouping_warnings
-from scoring.imports import settle_arrow
+from scoring.imports import settle_arrow, use_jemalloc
 from scoring.objects import Fetch
 from scoring.runtime import tensorflow
 from scoring.savedmodel import LoadedModel, call_with_zeros
@@ -38,6 +38,7 @@ def main(link: Connection) -> None:
     # As workers do.
     share_heaps()
     settle_arrow()
+    use_jemalloc()
     base_bytes = peak_memory_bytes()
     # Takes seconds, in which the other side reads the rows.
     tensorflow()

@@ -129,10 +129,8 @@ class Scorer:
                 raise ValueError(f"nothing fetches the objects that {names} names")
             self._objects = ObjectReader(spec.objects, fetch, clock.seconds, fixed)
 
-    def score(self, batch: pa.RecordBatch | pa.Table) -> Iterator[ScoredBatch]:
+    def score(self, *pages: pa.RecordBatch) -> Iterator[ScoredBatch]:
         """Scores a batch of any length in calls of at most the allowed number of rows.
-
-        Of a table, only rows of a call that lie in several chunks are copied.
 
         Slices that are scored at the same time come in the order of their rows all the same.
 
@@ -141,7 +139,7 @@ class Scorer:
         """
         under_way: deque[_Outcome] = deque()
         try:
-            for outcome in self._outcomes(batch):
+            for outcome in self._outcomes([page for page in pages if page.num_rows]):
                 under_way.append(outcome)
                 if len(under_way) == self._slices_at_once:
                     yield under_way.popleft().result()
@@ -151,12 +149,12 @@ class Scorer:
             for outcome in under_way:
                 outcome.cancel()
 
-    def _outcomes(self, batch: pa.RecordBatch | pa.Table) -> Iterator[_Outcome]:
+    def _outcomes(self, pages: Sequence[pa.RecordBatch]) -> Iterator[_Outcome]:
         """Starts to score one slice after the other, as it is asked for the next."""
         if self._objects is None:
-            yield from map(self._started, self._slices(batch))
+            yield from map(self._started, self._slices(pages))
             return
-        for part in self._objects.fetched(_in_one_piece(batch)):
+        for part in (part for page in pages for part in self._objects.fetched(page)):
             fetched: _Outcome = Future()
             fetched.set_result(
                 ScoredBatch(
@@ -172,16 +170,19 @@ class Scorer:
                 )
             )
             yield fetched
-            yield from map(self._started, self._slices(part.rows))
+            yield from map(self._started, self._slices([part.rows]))
 
-    def call_rows(self, batch: pa.RecordBatch | pa.Table) -> int:
+    def call_rows(self, batch: pa.RecordBatch) -> int:
         """Most rows of the next call of the model, given rows such as those of `batch`.
 
         Args:
           batch: at least one row.
         """
-        fed_bytes = max(int(batch.nbytes) // int(batch.num_rows), self._tensor_row_bytes)
-        return self._shapes.at_most(min(self._size.rows, _rows_within_limit(fed_bytes)))
+        return self._call_rows(int(batch.nbytes) // int(batch.num_rows))
+
+    def _call_rows(self, row_bytes: int) -> int:
+        most_rows = _rows_within_limit(max(row_bytes, self._tensor_row_bytes))
+        return self._shapes.at_most(min(self._size.rows, most_rows))
 
     def _started(self, batch: pa.RecordBatch) -> _Outcome:
         """The outcome of a slice: to be waited for where there are threads for it."""
@@ -191,17 +192,15 @@ class Scorer:
         scored.set_result(self._score_slice(batch))
         return scored
 
-    def _slices(self, batch: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
-        if not batch.num_rows:
-            return
-        start = 0
-        while start < batch.num_rows:
+    def _slices(self, pages: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = _Rows(pages)
+        row_bytes = sum(int(page.nbytes) for page in pages) // max(1, rows.left)
+        is_first = True
+        while rows.left:
             # Asked each time: every call teaches.
-            rows = self._slice_rows(
-                batch.num_rows - start, self.call_rows(batch), is_first=not start
-            )
-            yield _in_one_piece(batch.slice(start, rows))
-            start += rows
+            most = self._call_rows(row_bytes)
+            yield rows.take(self._slice_rows(rows.left, most, is_first=is_first))
+            is_first = False
 
     def _slice_rows(self, left: int, most: int, *, is_first: bool) -> int:
         """Rows of the next slice of a batch, of which `left` are left, at most `most`.
@@ -324,12 +323,25 @@ class Scorer:
         )
 
 
-def _in_one_piece(rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
-    """The rows as a batch; those of a table are copied if they lie in several chunks."""
-    if isinstance(rows, pa.RecordBatch):
-        return rows
-    (batch,) = rows.combine_chunks().to_batches()
-    return batch
+class _Rows:
+    """Rows of several pages, taken from the first one on; only what lies in two pages is copied."""
+
+    def __init__(self, pages: Sequence[pa.RecordBatch]) -> None:
+        self._pages = deque(pages)
+        self.left = sum(int(page.num_rows) for page in pages)
+
+    def take(self, rows: int) -> pa.RecordBatch:
+        """The next rows, at most so many; there is one left at least."""
+        parts: list[pa.RecordBatch] = []
+        while rows and self._pages:
+            page = self._pages.popleft()
+            parts.append(page.slice(0, rows))
+            taken = int(parts[-1].num_rows)
+            if taken < page.num_rows:
+                self._pages.appendleft(page.slice(taken))
+            rows -= taken
+            self.left -= taken
+        return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
 def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:
@@ -339,7 +351,7 @@ def _apart(columns: pa.RecordBatch, page: pa.RecordBatch) -> Sequence[pa.Array]:
     """
     if 2 * columns.nbytes > page.nbytes:
         return cast(Sequence[pa.Array], columns.columns)
-    # Of a single array, too, concatenation makes a copy.
+    # Of a single array, too, concatenation makes a copy, but of dictionaries, which no page has.
     return [pa.concat_arrays([column]) for column in columns.columns]
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import importlib.abc
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,17 @@ def settle_arrow() -> None:
     """
     with lean_imports("pandas"):
         pa.array([0]).to_numpy()
+
+
+def use_jemalloc() -> None:
+    """Has Arrow take its memory from jemalloc, where it was built with it and nobody chose.
+
+    With mimalloc, Arrow's default, scoring 20 million light rows took a tenth more CPU time and 6 %
+    more memory.
+    """
+    is_chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
+    if not is_chosen and "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 class Unimportable(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -13,8 +13,9 @@ from scoring.schema import Field
 
 # Of the outputs that wait together until the last of them is computed.
 _MAX_RESULT_BYTES = 16 * 2**20
-# Of a batch of light rows, also where a call has fewer.
-_LEAST_BATCH_ROWS = 65_536
+# Where a flag makes calls small, a batch has so many of them, up to so many rows.
+_BATCH_CALLS = 64
+_MANY_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class ScoringSpec:
     def batch_rows(self) -> int:
         """Most rows of a batch, whose results are all in memory before the first goes on.
 
-        Whole calls, where the model insists on a number of rows.  However few rows a call has, a
-        batch has many: between two batches the model is not called.
+        Whole calls, where the model insists on a number of rows.  Many calls, where these have few
+        rows: between two batches the model is not called.
         """
         result_bytes = sum(row_bytes(b.tensor) for b in self.outputs)
-        most_rows = max(self.max_batch_rows, _LEAST_BATCH_ROWS)
+        most_rows = max(self.max_batch_rows, min(_MANY_ROWS, _BATCH_CALLS * self.max_batch_rows))
         rows = min(most_rows, _MAX_RESULT_BYTES // max(1, result_bytes))
         step = self.fixed_batch_rows or 1
         return max(1, rows // step) * step

@@ -116,7 +116,7 @@ class ParquetFiles:
             return []
         rows = pa.Table.from_batches(self._pending)
         parts = _FILES_AT_ONCE if self._pending_bytes >= _FILES_AT_ONCE * _LEAST_FILE_BYTES else 1
-        part_rows = math.ceil(rows.num_rows / parts)
+        part_rows = max(1, math.ceil(rows.num_rows / parts))
         return [rows.slice(start, part_rows) for start in range(0, rows.num_rows, part_rows)]
 
     def _start_file(self, rows: pa.Table) -> None:

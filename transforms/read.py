@@ -32,7 +32,7 @@ from transforms.clients import (
 )
 from transforms.read_ahead import ReadAhead
 from transforms.read_rows import ReadRowsMessage
-from transforms.record_batches import use_jemalloc, use_record_batch_coders
+from transforms.record_batches import use_record_batch_coders
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
 DIRECT_READ = "DIRECT_READ"
@@ -42,7 +42,6 @@ EXPORT = "EXPORT"
 # order of magnitude.
 _EXPORT_BATCH_ROWS = 10_000
 
-use_jemalloc()
 use_record_batch_coders()
 retry_rate_limits_in_beam()
 
@@ -213,7 +212,7 @@ class _Reading:
     throttled_s: deque[float]
 
 
-# By the names of their streams.
+# By the names of their streams.  What nobody reads, as loading the model failed, stays to the end.
 _begun: dict[str, _Reading] = {}
 
 

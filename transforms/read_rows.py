@@ -14,6 +14,9 @@ import numpy as np
 import pyarrow as pa
 from google.api_core import gapic_v1
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports.base import (
+    DEFAULT_CLIENT_INFO,
+)
 
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryRead/ReadRows"
 
@@ -32,6 +35,7 @@ class ReadRowsMessage:
 
     Attributes:
       page: the rows, an Arrow record batch as an encapsulated message; empty if there are none.
+      row_count: rows of the page.
       progress: fraction of the stream's rows that the server has sent with this message, 0 if it
         does not say.
     """
@@ -67,7 +71,7 @@ def read_rows(client: BigQueryReadClient, stream: str, offset: int, timeout_s: f
         response_deserializer=ReadRowsMessage.parse,
     )
     api = cast(Any, gapic_v1)
-    call = api.method.wrap_method(method)
+    call = api.method.wrap_method(method, client_info=DEFAULT_CLIENT_INFO)
     request = types.ReadRowsRequest(read_stream=stream, offset=offset)
     routing = api.routing_header.to_grpc_metadata((("read_stream", stream),))
     return call(request, timeout=timeout_s, metadata=(routing,))

@@ -69,7 +69,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
     def load_model(self) -> Model:
         """Loads the model: once a process, or as often as a machine is to have it."""
         started = CLOCK.seconds()
-        settle_devices(self._tf_threads)
+        settle_devices(self._tf_threads, self._calls_at_once)
         folder = local_copy(self._model.uri, self._model.digest)
         loaded = LoadedModel(folder, self._model.tags, self._model.signature, xla=self._spec.xla)
         elapsed = CLOCK.seconds() - started
@@ -83,9 +83,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[ScoredBatch]:
         """Scores the rows of all record batches."""
-        # BatchElements emits an empty batch before an element above its target size.
-        pages = [page for page in batch if page.num_rows]
-        return list(self._scorer(model).score(pa.Table.from_batches(pages))) if pages else []
+        return list(self._scorer(model).score(*batch))
 
     def _scorer(self, model: Model) -> Scorer:
         """The scorer of this copy of the model, which remembers how many rows a call can take."""
@@ -229,6 +227,6 @@ class _Separate(beam.DoFn):
 
 
 def _size_in_rows(batch: pa.RecordBatch, full_batch_rows: int) -> int:
-    """The batch's rows, or more of them where its rows are so wide that fewer fill a call."""
+    """The batch's rows, or more of them where its rows are so wide that fewer fill a batch."""
     by_bytes = int(batch.nbytes) * full_batch_rows // MAX_BATCH_BYTES
     return max(int(batch.num_rows), by_bytes)

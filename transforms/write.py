@@ -28,10 +28,9 @@ _MAX_JOB_BYTES = 15 * 2**40
 
 
 class LoadJob(NamedTuple):
-    """A load job that has succeeded: where it is found, and what it took."""
+    """A load job that has succeeded, and what it took."""
 
     job_id: str
-    location: str
     load_ms: int
     loaded_bytes: int
 
@@ -117,7 +116,7 @@ class _LoadFiles(beam.DoFn):
             job = jobs.run(str(number), start)
             load_ms = round((job.ended - job.started).total_seconds() * 1000)
             loaded_bytes = job.input_file_bytes or 0
-            yield self._table, LoadJob(job.job_id, location, load_ms, loaded_bytes)
+            yield self._table, LoadJob(job.job_id, load_ms, loaded_bytes)
 
     def _start(
         self, client: bigquery.Client, location: str, paths: list[str], job_id: str

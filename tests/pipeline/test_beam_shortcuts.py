@@ -1,7 +1,8 @@
 """What Beam is spared changes nothing of what it finds out."""
 
+import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -16,8 +17,8 @@ from apache_beam.utils.counters import CounterFactory
 from pipeline.beam_shortcuts import ParsedOptions, take_shortcuts
 
 
-def _options() -> ParsedOptions:
-    return ParsedOptions(["--project=p", "--runner=DirectRunner"])
+def _options(*flags: str) -> ParsedOptions:
+    return ParsedOptions(["--project=p", "--runner=DirectRunner", *flags])
 
 
 def test_views_are_made_once_and_share_their_values() -> None:
@@ -32,14 +33,23 @@ def test_views_are_made_once_and_share_their_values() -> None:
     assert options.view_as(StandardOptions).view_as(GoogleCloudOptions).temp_location == "gs://b/t"
 
 
-def test_options_are_the_same_after_a_journey() -> None:
-    options = _options()
+# With the second, Beam's own state has values of its own.
+@pytest.mark.parametrize("flags", [[], ["--impersonate_service_account=a@b.iam"]])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda options: pickle.loads(pickle.dumps(options))]
+)
+def test_a_copy_has_the_same_values_and_shares_them_with_its_views(
+    copied: Callable[[ParsedOptions], ParsedOptions], flags: list[str]
+) -> None:
+    options = _options(*flags)
     options.view_as(GoogleCloudOptions).temp_location = "gs://b/t"
 
-    arrived = pickle.loads(pickle.dumps(options))
+    arrived = copied(options)
+    arrived.view_as(GoogleCloudOptions).job_name = "j"
 
-    assert arrived.get_all_options() == options.get_all_options()
-    assert arrived.view_as(GoogleCloudOptions).temp_location == "gs://b/t"
+    assert arrived.get_all_options()["temp_location"] == "gs://b/t"
+    assert arrived.get_all_options()["job_name"] == "j"
+    assert options.view_as(GoogleCloudOptions).job_name is None
 
 
 class _Plain(beam.DoFn):

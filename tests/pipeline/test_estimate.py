@@ -140,7 +140,7 @@ def _process(total_gb: float) -> ProcessMemory:
 def test_the_memory_of_a_process_is_that_of_its_parts() -> None:
     # Python and Arrow are in both of the sizes that have been measured.
     assert process_memory(_usage(1024), 200, 32) == ProcessMemory(
-        programs=700 + 200 - 80, model=200, calls=100, files=32
+        programs=700 + 200 - 80, model=200, calls=100, held=32
     )
     # A call of four times the rows takes four times the memory; so do four threads.
     assert process_memory(_usage(256), 200, 32).calls == 400
@@ -174,7 +174,7 @@ def test_a_recommended_worker_has_room_for_its_processes(process_gb: float) -> N
 
 
 def test_processes_that_share_the_model_need_it_once() -> None:
-    memory = ProcessMemory(programs=1 * GB, model=4 * GB, calls=1 * GB, files=0)
+    memory = ProcessMemory(programs=1 * GB, model=4 * GB, calls=1 * GB, held=0)
     four = machine("n2-standard-4")
     assert Worker(four, 4).needed_bytes(memory) == 25 * GB
     # It is in a process of its own, and four processes call it.

@@ -61,10 +61,10 @@ def test_what_is_known_of_a_table() -> None:
         "calls of the model": "56,250, of up to 64 rows",
         "time of a row": "1 ms of one core | 1,000 rows took 0.90 s here and 1.00 s of processor "
         "time; the longer counts",
-        "memory of a process": "1.2 GB, of which | 850.0 MB Python, TensorFlow and Beam | "
-        "200.0 MB the model | 100.0 MB calls of 64 rows | 50.3 MB files being written",
+        "memory of a process": "1.3 GB, of which | 850.0 MB Python, TensorFlow and Beam | "
+        "200.0 MB the model | 100.0 MB calls of 64 rows | 117.4 MB a batch and files being written",
         "machine type": "n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room | "
-        "2.2 GB for 1 process and the system",
+        "2.3 GB for 1 process and the system",
     }
 
 
@@ -110,22 +110,22 @@ def test_what_is_not_known_is_said_to_be_unknown(
     [
         (
             _asked(machine_type="n2-standard-4"),
-            "n2-standard-4: 4 vCPUs, 16 GB, has room | 5.8 GB for 4 processes and the system",
+            "n2-standard-4: 4 vCPUs, 16 GB, has room | 6.1 GB for 4 processes and the system",
         ),
         (
             _asked(machine_type="n1-highcpu-2"),
-            "n1-highcpu-2: 2 vCPUs, 1.8 GB, TOO SMALL | 3.4 GB for 2 processes and the system | "
+            "n1-highcpu-2: 2 vCPUs, 1.8 GB, TOO SMALL | 3.5 GB for 2 processes and the system | "
             "n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room | "
-            "2.2 GB for 1 process and the system",
+            "2.3 GB for 1 process and the system",
         ),
         (
             _asked(machine_type="n9-mega-3"),
             "n9-mega-3 is not known here | n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room "
-            "| 2.2 GB for 1 process and the system",
+            "| 2.3 GB for 1 process and the system",
         ),
         (
             _asked(machine_type="n2-standard-2", is_one_process=True),
-            "n2-standard-2: 2 vCPUs, 8 GB, has room | 2.2 GB for 1 process and the system; one "
+            "n2-standard-2: 2 vCPUs, 8 GB, has room | 2.3 GB for 1 process and the system; one "
             "only by --experiments=no_use_multiple_sdk_containers",
         ),
         (
@@ -133,11 +133,11 @@ def test_what_is_not_known_is_said_to_be_unknown(
                 _asked(machine_type="n2-standard-4"), resources=ScoringResources(model_copies=1)
             ),
             "n2-standard-4: 4 vCPUs, 16 GB, has room | "
-            "6.1 GB for 4 processes and 1 copy of the model and the system",
+            "6.3 GB for 4 processes and 1 copy of the model and the system",
         ),
         (
             replace(ESTIMATE, usage=replace(USAGE, loaded_bytes=10**12, peak_bytes=10**12)),
-            "none known here has room for a process of 1,000.2 GB",
+            "none known here has room for a process of 1,000.3 GB",
         ),
     ],
     ids=["room", "too small", "unknown", "one process", "shared", "nowhere"],

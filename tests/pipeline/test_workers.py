@@ -181,3 +181,21 @@ def test_the_page_shows_what_is_printed() -> None:
     config = Config.from_texts({"input_table": ["d.t"], "model": ["m"], "output_table": ["d.p"]})
     workers = plan_workers(config, _spec(_NUMBERS), 300_000_000, machines)
     assert f"```\n{workers_text(workers)}\n```" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], True),
+        (["direct_num_workers=2", "direct_running_mode=multi_threading"], True),
+        (["direct_num_workers=1", "direct_running_mode=multi_processing"], True),
+        (["direct_num_workers=2", "direct_running_mode=multi_processing"], False),
+        (["runner=DataflowRunner"], False),
+        (["runner=DataflowRunner", "experiments=no_use_multiple_sdk_containers"], False),
+        (["runner=FlinkRunner"], False),
+    ],
+)
+def test_only_one_process_of_this_machine_begins_to_read_early(
+    given: list[str], *, expected: bool
+) -> None:
+    assert _machines(*given).are_one_process_here == expected

@@ -107,11 +107,11 @@ class Outcome:
         return values
 
 
-def score_all(scorer: Scorer, spec: ScoringSpec, batch: pa.RecordBatch) -> Outcome:
-    """Scores the batch and checks what holds for every outcome: schemas, sums and constants."""
+def score_all(scorer: Scorer, spec: ScoringSpec, *pages: pa.RecordBatch) -> Outcome:
+    """Scores pages and checks what holds for every outcome: schemas, sums and constants."""
     outcome = Outcome([], [])
-    expected_schema = output_schema(spec, batch.schema)
-    for call in scorer.score(batch):
+    expected_schema = output_schema(spec, pages[0].schema)
+    for call in scorer.score(*pages):
         for part, rows in ((call.scored, outcome.scored), (call.rejected, outcome.rejected)):
             if part is not None:
                 part.validate(full=True)
@@ -119,7 +119,7 @@ def score_all(scorer: Scorer, spec: ScoringSpec, batch: pa.RecordBatch) -> Outco
                 rows += part.to_pylist()
         assert call.scored is None or call.scored.schema.equals(expected_schema)
         assert (call.feed_seconds, call.call_seconds, call.outputs_seconds) == (1, 1, 1)
-    assert len(outcome.scored) + len(outcome.rejected) == batch.num_rows
+    assert len(outcome.scored) + len(outcome.rejected) == sum(page.num_rows for page in pages)
     for row in [*outcome.scored, *outcome.rejected]:
         assert (row["run_id"], row["model_digest"]) == ("run-1", "abc")
     return outcome

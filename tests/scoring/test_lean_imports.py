@@ -3,6 +3,7 @@
 import gc
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 import threading
@@ -33,6 +34,11 @@ pa.array([None, "a"]).to_numpy(zero_copy_only=False)
 pa.table({"x": [[1], []]}).to_pydict()
 print("pandas" in sys.modules)
 import pandas
+"""
+_MEMORY = """
+import transforms.score
+import pyarrow as pa
+print(pa.default_memory_pool().backend_name)
 """
 
 
@@ -111,3 +117,22 @@ def test_tensorflow_comes_without_keras_until_it_is_used() -> None:
 
 def test_arrow_does_without_pandas() -> None:
     assert _printed(_ARROW) == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "used"),
+    [({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")],
+)
+def test_arrow_takes_its_memory_from_jemalloc_unless_somebody_chose(
+    chosen: dict[str, str], used: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
+    printed = subprocess.run(
+        [sys.executable, "-c", _MEMORY],
+        cwd=_ROOT,
+        env=environment | chosen,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert printed.stdout.strip() == used

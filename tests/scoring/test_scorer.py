@@ -99,9 +99,10 @@ def test_bad_rows_cost_calls_by_their_number_and_the_logarithm_of_the_batch(
     max_batch_rows=st.integers(1, 15),
     mode=st.sampled_from(["NULLABLE", "REQUIRED"]),
     cut=st.integers(0, 5),
+    page_rows=st.integers(1, 41),
 )
 def test_every_row_is_scored_or_rejected_and_keeps_its_key(
-    loaded: Any, x: list[float | None], max_batch_rows: int, mode: Any, cut: int
+    loaded: Any, x: list[float | None], max_batch_rows: int, mode: Any, cut: int, page_rows: int
 ) -> None:
     columns = [Field("id", "INTEGER", mode), X]
     model = loaded(saved_models.picky)
@@ -110,9 +111,11 @@ def test_every_row_is_scored_or_rejected_and_keeps_its_key(
     spec = scoring_spec(model.signature, columns, **changes)
     ids = [7 * i for i in range(len(x))]
     batch = batch_of(columns, x=x, id=ids).slice(cut)
+    starts = range(0, max(batch.num_rows, 1), page_rows)
+    pages = [batch.slice(start, page_rows) for start in starts]
 
     expected: dict[int, Any] = dict(list(zip(ids, map(_outcome_of_picky, x), strict=True))[cut:])
-    outcome = score_all(scorer, spec, batch)
+    outcome = score_all(scorer, spec, *pages)
     codes = {key: code for key, code in expected.items() if isinstance(code, str)}
     assert outcome.reject_codes == codes
     scores = {key: score for key, score in expected.items() if key not in codes}

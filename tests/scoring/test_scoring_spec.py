@@ -61,7 +61,7 @@ def test_a_batch_is_many_calls_where_these_have_few_rows() -> None:
         called.append(len(feed["x"]))
         return {"y": feed["x"]}
 
-    assert spec.batch_rows == 65_536
+    assert spec.batch_rows == 64 * 8
     list(Scorer(spec, model, ticking_clock()).score(batch_of([ID, X], x=[0.5] * 20)))
     assert called == [8, 8, 4]
 

@@ -1,6 +1,6 @@
 """ReadRows with messages whose rows are copied once.
 
-The message classes of google-cloud-bigquery-storage copy a page three times on top of what gRPC
+The message classes of google-cloud-bigquery-storage copy a page twice on top of what gRPC
 does; without them reading takes half of the CPU time.  What is parsed here is described in
 "Encoding" of Protocol Buffers and in `google/cloud/bigquery/storage/v1/storage.proto`.
 """

@@ -42,6 +42,11 @@ class Run:
         """Rows per second of the job."""
         return self.rows / self.report.job_s
 
+    @property
+    def process_rows_per_s(self) -> float:
+        """Rows per second from the start of the process to its end."""
+        return self.rows / self.usage.wall_s
+
 
 def prepare(workload: Workload, folder: Path) -> Files:
     """Makes the files of a workload, with what TensorFlow alone makes of them.

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,41 @@ from benchmarks.contestant import CONTESTANTS
 from benchmarks.harness import Run
 from benchmarks.workloads import WORKLOADS
 
+Measure = Callable[[Run], float]
+
 _MB = 10**6
 _PACKAGES = ("apache-beam", "tensorflow", "pyarrow", "bqemulator", "duckdb")
-_MEASURES: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
-    ("job s", ",.2f", lambda run: run.report.job_s),
-    ("rows/s", ",.0f", lambda run: run.rows_per_s),
-    ("process s", ",.1f", lambda run: run.usage.wall_s),
-    ("CPU s", ",.1f", lambda run: run.usage.cpu_s),
+_JOB_SPEED: Measure = attrgetter("rows_per_s")
+_PROCESS_SPEED: Measure = attrgetter("process_rows_per_s")
+_TIMES: tuple[tuple[str, str, Measure], ...] = (
+    ("job s", ",.2f", attrgetter("report.job_s")),
+    ("rows/s", ",.0f", _JOB_SPEED),
+    ("process s", ",.1f", attrgetter("usage.wall_s")),
+)
+# Of bulkscore by the contestant.
+_RATIOS: tuple[tuple[str, Measure], ...] = (
+    ("ours ÷", _JOB_SPEED),
+    ("ours ÷ process", _PROCESS_SPEED),
+)
+_RESOURCES: tuple[tuple[str, str, Measure], ...] = (
+    ("CPU s", ",.1f", attrgetter("usage.cpu_s")),
     ("peak MB", ",.0f", lambda run: run.usage.peak_bytes / _MB),
-    ("servers CPU s", ",.1f", lambda run: run.usage.servers_cpu_s),
+    ("servers CPU s", ",.1f", attrgetter("usage.servers_cpu_s")),
     ("servers MB", ",.0f", lambda run: run.usage.servers_peak_bytes / _MB),
+)
+_HEADERS = (
+    "",
+    "rows",
+    *(header for header, _, _ in _TIMES),
+    *(header for header, _ in _RATIOS),
+    *(header for header, _, _ in _RESOURCES),
 )
 EXPLANATION = """\
 job: from constructing the pipeline or opening the read session until the results are in the table,
 with loading the model, TensorFlow imported already. process: all of it, with starting Python,
 without the servers. CPU and peak memory are those of the process and its children.
-ours ÷: rows/s of bulkscore's job divided by this one's, in the same round.
+ours ÷: rows/s of bulkscore's job divided by this one's, in the same round; process: by the time of
+the whole processes, which for some have a cluster or a session to start.
 Median of all rounds (min … max)."""
 
 
@@ -45,11 +65,11 @@ class Failure:
     message: str
 
 
-def ratios(runs: Sequence[Run], contestant: str) -> list[float]:
-    """How many times as many rows per second bulkscore scored, in each round with both."""
-    ours = {run.round: run.rows_per_s for run in runs if run.contestant == "ours"}
+def ratios(runs: Sequence[Run], contestant: str, speed: Measure = _JOB_SPEED) -> list[float]:
+    """How many times as fast bulkscore was, in each round with both."""
+    ours = {run.round: speed(run) for run in runs if run.contestant == "ours"}
     return [
-        ours[run.round] / run.rows_per_s
+        ours[run.round] / speed(run)
         for run in runs
         if run.contestant == contestant and run.round in ours
     ]
@@ -66,18 +86,20 @@ def _workload_text(name: str, runs: Sequence[Run]) -> str:
     lines = []
     for contestant in dict.fromkeys(run.contestant for run in runs):
         mine = [run for run in runs if run.contestant == contestant]
-        spreads = [spread([value(run) for run in mine], form) for _, form, value in _MEASURES]
-        compared = spread(ratios(runs, contestant), ".2f")
-        rows = f"{mine[0].rows:,}"
-        lines.append((CONTESTANTS[contestant].title, rows, *spreads[:2], compared, *spreads[2:]))
-    headers = [header for header, _, _ in _MEASURES]
+        compared = [spread(ratios(runs, contestant, speed), ".2f") for _, speed in _RATIOS]
+        figures = [*_spreads(_TIMES, mine), *compared, *_spreads(_RESOURCES, mine)]
+        lines.append((CONTESTANTS[contestant].title, f"{mine[0].rows:,}", *figures))
     table = tabulate(
         lines,
-        headers=("", "rows", *headers[:2], "ours ÷", *headers[2:]),
+        headers=_HEADERS,
         disable_numparse=True,
-        colalign=("left", *["right"] * (len(headers) + 2)),
+        colalign=("left", *["right"] * (len(_HEADERS) - 1)),
     )
     return f"{name}: {WORKLOADS[name].title}\n{table}"
+
+
+def _spreads(measures: Sequence[tuple[str, str, Measure]], runs: Sequence[Run]) -> list[str]:
+    return [spread([value(run) for run in runs], form) for _, form, value in measures]
 
 
 def _titles(runs: Sequence[Run]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def test_ratios_are_between_runs_of_a_round() -> None:
     assert ratios(RUNS, "bare") == []
 
 
+def test_ratios_of_whole_processes() -> None:
+    slow = replace(RUNS[1], usage=replace(USAGE, wall_s=22.5))
+
+    assert ratios([RUNS[0], slow], "script", attrgetter("process_rows_per_s")) == [2.5]
+
+
 def test_medians_and_extremes() -> None:
     assert spread([], ",.1f") == "–"
     assert spread([2.0], ",.1f") == "2.0"
@@ -54,8 +61,9 @@ def test_text() -> None:
         "1,000",
         "2.00 (1.00 … 3.00)",
         "667 (333 … 1,000)",
-        "1.75 (0.50 … 3.00)",
         "9.0",
+        "1.75 (0.50 … 3.00)",
+        "1.00",
         "8.0",
         "700",
         "2.0",

@@ -25,7 +25,7 @@ from scoring.errors import ScoringError
 from scoring.grouping import grouping_warnings
 from scoring.imports import settle_arrow, use_jemalloc
 from scoring.objects import Fetch
-from scoring.runtime import tensorflow
+from scoring.runtime import settle_devices, tensorflow
 from scoring.savedmodel import LoadedModel, call_with_zeros
 from scoring.spec import ScoringSpec
 from scoring.timing import measured_speed, settle_calls
@@ -63,6 +63,7 @@ def _try(
 ) -> tuple[TrialReport, Usage]:
     idle_bytes = peak_memory_bytes()
     announce("being loaded")
+    settle_devices(threads=None, calls_at_once=CALLS_AT_ONCE)
     model = LoadedModel(request.folder, request.tags, request.signature, xla=request.xla)
     loaded_bytes = peak_memory_bytes()
     usage = Usage(base_bytes, idle_bytes, loaded_bytes, peak_bytes=loaded_bytes)

@@ -189,7 +189,7 @@ def decode_images(
 @cache
 def _threads() -> ThreadPoolExecutor:
     """The process's threads for images: Pillow lets others run while it decodes and resizes."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images")
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="images")
 
 
 def _decode(data: bytes, spec: ImageSpec) -> _Pixels:

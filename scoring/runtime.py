@@ -48,9 +48,10 @@ def settle_devices(threads: int | None, calls_at_once: int = 1) -> None:
     GPU memory is taken as it is needed, so that several processes can share a GPU.
 
     Args:
-      threads: at most so many for one op, and so many ops at once; None for all processors, which
-        calls at the same time share: with all for each, convolutions and operations on strings took
-        up to 15 % more CPU time on two processors.
+      threads: at most so many for one op, and so many ops at once; None for all processors.
+      calls_at_once: calls of the model at the same time. Where they are enough to keep all
+        processors busy, one op uses one of them: with more, convolutions and operations on strings
+        took up to 15 % more CPU time on two processors.
 
     Raises:
       ModelError: TensorFlow has computed already, with other settings.
@@ -60,11 +61,12 @@ def settle_devices(threads: int | None, calls_at_once: int = 1) -> None:
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        elif calls_at_once > 1:
-            # A process that has computed goes on with what it has: that is no less right.
+        elif calls_at_once >= len(os.sched_getaffinity(0)):
+            # With fewer calls no number but all will do: the threads for ops are those of the
+            # process, not of one call. A process that has computed goes on with what it has, which
+            # is no less right.
             with suppress(RuntimeError):
-                each = max(1, (os.cpu_count() or 1) // calls_at_once)
-                tf.config.threading.set_intra_op_parallelism_threads(each)
+                tf.config.threading.set_intra_op_parallelism_threads(1)
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, enable=True)
     except RuntimeError as e:

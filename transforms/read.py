@@ -144,8 +144,10 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
         """Opens the read session and yields a source for each of its streams."""
         table = self._client().get_table(self._source.table or _query_result(self._source))
         wanted = int(table.num_bytes or 0) // desired_bundle_size if desired_bundle_size else 0
-        # Each stream costs a call; of one machine only its processors need one each.
-        least = os.cpu_count() or 1 if reads_locally() else int(self.MIN_SPLIT_COUNT)
+        least = int(self.MIN_SPLIT_COUNT)
+        if reads_locally():
+            # Each stream costs a call; of one machine only its processors need one each.
+            least = len(os.sched_getaffinity(0))
         streams = max(least, min(wanted, int(self.MAX_SPLIT_COUNT)))
         session = _open_session(self._source, table, streams)
         schema = session.arrow_schema.serialized_schema

@@ -18,20 +18,21 @@ settle_devices({threads}, {calls_at_once})
 threading = tf.config.threading
 print(threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads())
 """
-_HALF = max(1, (os.cpu_count() or 1) // 2)
+_PROCESSORS = len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
     ("threads", "calls_at_once", "state", "settled"),
     [
         # 0 is all processors.
-        (None, 1, "new", "0 0"),
-        (None, 2, "new", f"{_HALF} 0"),
-        (3, 2, "new", "3 3"),
-        (None, 2, "computed", "0 0"),
+        (None, _PROCESSORS - 1, "new", "0 0"),
+        (None, _PROCESSORS, "new", "1 0"),
+        (None, _PROCESSORS + 1, "new", "1 0"),
+        (3, _PROCESSORS, "new", "3 3"),
+        (None, _PROCESSORS, "computed", "0 0"),
     ],
 )
-def test_calls_at_the_same_time_share_the_processors(
+def test_an_op_has_one_processor_where_calls_use_all(
     threads: int | None, calls_at_once: int, state: str, settled: str
 ) -> None:
     program = _PROGRAM.format(threads=threads, calls_at_once=calls_at_once)

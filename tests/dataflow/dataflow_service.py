@@ -64,6 +64,11 @@ class Dataflow:
         self.jobs = jobs
         self._execution = execution
         self._threads: list[threading.Thread] = []
+        self._held: dict[str, threading.Event] = {}
+
+    def hold(self, name: str) -> None:
+        """Keeps jobs of this name queued until a further launch of the name is refused."""
+        self._held[name] = threading.Event()
 
     def launch(self, request: Any) -> Any:
         """projects.locations.flexTemplates.launch"""
@@ -77,8 +82,20 @@ class Dataflow:
             type_=types.JobType.JOB_TYPE_BATCH,
             labels=launch.environment.additional_user_labels,
         )
-        job = self.jobs.create(job, _State.JOB_STATE_QUEUED)
-        self._start(job, lambda: self._execution.launch(job, launch))
+        held = self._held.get(job.name)
+        try:
+            job = self.jobs.create(job, _State.JOB_STATE_QUEUED)
+        except RefusedError:
+            if held is not None:
+                held.set()
+            raise
+
+        def work() -> None:
+            if held is not None:
+                held.wait()
+            self._execution.launch(job, launch)
+
+        self._start(job, work)
         return types.LaunchFlexTemplateResponse(job=self.jobs.get(job.project_id, job.id))
 
     def create(self, request: Any) -> types.Job:
@@ -134,6 +151,8 @@ class Dataflow:
         for job in self.jobs.all():
             if self.jobs.move(job.id, _State.JOB_STATE_CANCELLED):
                 self._execution.machine.kill(job.id)
+        for held in self._held.values():
+            held.set()
         for thread in self._threads:
             thread.join()
 
@@ -244,10 +263,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class DataflowService:
-    """A running service. `staging_location` is its own folder on the embedded Cloud Storage."""
+    """A running service.
+
+    Attributes:
+      staging_location: its own folder on the embedded Cloud Storage.
+      hold: keeps jobs of a name queued until a further launch of the name is refused.
+    """
 
     url: str
     staging_location: str
+    hold: Callable[[str], None]
 
 
 @contextlib.contextmanager
@@ -267,7 +292,8 @@ def dataflow_service(
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield DataflowService(f"http://localhost:{server.server_port}", staging)
+            url = f"http://localhost:{server.server_port}"
+            yield DataflowService(url, staging, dataflow.hold)
         finally:
             server.shutdown()
             thread.join()

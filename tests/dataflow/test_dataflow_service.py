@@ -211,6 +211,24 @@ def test_a_launch_can_be_cancelled(cloud: LocalCloud, call: Call) -> None:
     assert again != job_id
 
 
+def test_a_held_job_is_queued_until_it_is_launched_again(
+    cloud: LocalCloud, service: DataflowService, call: Call
+) -> None:
+    service.hold("held")
+    held, other = (
+        _launch(cloud, name, write_mode="merge", key_columns="") for name in ("held", "other")
+    )
+    job_id, other_id = (
+        call("POST", "flexTemplates:launch", launch)[1]["job"]["id"] for launch in (held, other)
+    )
+    assert _ended(call, other_id) == "JOB_STATE_FAILED"
+    assert call("GET", f"jobs/{job_id}")[1]["currentState"] == "JOB_STATE_QUEUED"
+
+    assert call("POST", "flexTemplates:launch", held)[0] == 409
+
+    assert _ended(call, job_id) == "JOB_STATE_FAILED"
+
+
 def test_a_submitted_job_needs_the_graph_of_its_hash(
     cloud: LocalCloud, service: DataflowService
 ) -> None:

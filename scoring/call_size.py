@@ -1,6 +1,8 @@
 """How many rows one call of the model gets: found by calling it."""
 
 from dataclasses import dataclass
+from math import inf
+from statistics import median
 from threading import Lock
 
 FIRST_CALL_ROWS = 32
@@ -10,12 +12,16 @@ takes megabytes."""
 # Within 30 ms a model cannot touch much memory (at 10 GB/s, 300 MB), so that far calls grow at
 # once: what so short calls take tells little of what longer ones would.
 _CHEAP_CALL_SECONDS = 0.03
-# From there on larger calls must be worth their memory: of a size the quickest of some calls has to
-# take at most this part of the time a row that the size before it took.
-_TRIED_CALLS = 3
-_WORTHWHILE = 0.95
+# From there on some calls of a size are tried, of which the first ones, at most two at once, may
+# have waited for the model to be traced or compiled.  The median is what counts: the quickest is
+# the one with the lightest rows, and of small calls lighter than of large ones.
+_TRIED_CALLS = 5
 # Of calls that are shorter by far two at once took longer than one after the other.
 _LONG_CALL_SECONDS = 0.1
+# The part of the time a row of the size before it that a size may take at most.  Long calls must be
+# worth their memory; shorter ones are kept unless they are clearly worse, as their few rows differ.
+_WORTHWHILE = 0.95
+_NO_WORSE = 1.1
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class CallShapes:
 class CallSize:
     """The number of rows of the next call, for any number of threads.
 
-    It doubles while that makes a row cheaper, up to `max_rows`, and stays where it does not.
+    It doubles while that makes a row cheaper, or as long as calls are short no dearer, up to
+    `max_rows`, and stays where it does not.
     """
 
     def __init__(self, max_rows: int, first_rows: int) -> None:
@@ -64,7 +71,7 @@ class CallSize:
         self._is_found = False
         self._is_long = False
         self._seconds: list[float] = []
-        self._before = (self._rows, float("inf"))
+        self._rows_before, self._row_seconds_before = self._rows, inf
         self._lock = Lock()
 
     @property
@@ -101,17 +108,25 @@ class CallSize:
             if self._is_found or rows != self._rows:
                 return
             self._seconds.append(seconds)
-            is_cheap = seconds < _CHEAP_CALL_SECONDS
-            if not is_cheap and len(self._seconds) < _TRIED_CALLS:
-                return
-            rows_before, row_seconds_before = self._before
-            row_seconds = min(self._seconds) / rows
-            self._is_long = min(self._seconds) >= _LONG_CALL_SECONDS
-            if is_cheap or row_seconds <= _WORTHWHILE * row_seconds_before:
-                self._is_found = rows == self._max_rows
-                self._rows = min(2 * rows, self._max_rows)
-                self._before = (rows, row_seconds)
-            else:
-                self._is_found = True
-                self._rows = rows_before
-            self._seconds = []
+            if seconds < _CHEAP_CALL_SECONDS:
+                self._keep(seconds, row_seconds=inf)
+            elif len(self._seconds) == _TRIED_CALLS:
+                self._judge(median(self._seconds))
+
+    def _judge(self, seconds: float) -> None:
+        """Keeps the size, whose calls take so long, or goes back to the one before it."""
+        row_seconds = seconds / self._rows
+        worthwhile = _WORTHWHILE if seconds >= _LONG_CALL_SECONDS else _NO_WORSE
+        if row_seconds <= worthwhile * self._row_seconds_before:
+            self._keep(seconds, row_seconds)
+        else:
+            self._rows = self._rows_before
+            self._is_found = True
+
+    def _keep(self, seconds: float, row_seconds: float) -> None:
+        """Goes on to the next size, if there is one; a row of this one took so long."""
+        self._is_long = seconds >= _LONG_CALL_SECONDS
+        self._is_found = self._rows == self._max_rows
+        self._rows_before, self._row_seconds_before = self._rows, row_seconds
+        self._rows = min(2 * self._rows, self._max_rows)
+        self._seconds = []

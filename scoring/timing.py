@@ -13,8 +13,9 @@ Seconds = Callable[[], float]
 
 # A round of this length is long enough to be told from noise.
 _ROUND_S = 1.0
-# A page has rows for so many calls, as some may be made at once.
-_PAGE_CALLS = 4
+# A page has rows for so many calls, as some may be made at once, and the search for the number of
+# rows of a call takes no more for one.
+_PAGE_CALLS = 6
 # What a short round says of longer ones is believed so far only.
 _MOST_GROWTH = 30
 

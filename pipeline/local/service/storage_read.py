@@ -28,6 +28,11 @@ _SERVICE = "/google.cloud.bigquery.storage.v1.BigQueryRead"
 _CODECS = {0: None, 1: "lz4", 2: "zstd"}
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
+# Fields of ReadRowsResponse, and the first one of either's message, which has the rows
+# (google/cloud/bigquery/storage/v1/storage.proto, arrow.proto and avro.proto).
+_AVRO_ROWS, _ARROW_RECORD_BATCH = 3, 4
+_SERIALIZED_ROWS = 1
+
 
 @dataclass(frozen=True)
 class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -86,7 +91,7 @@ class StorageReadHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
                 if not schema_sent:
                     _add_schema(response, session)
                     schema_sent = True
-                yield response.SerializeToString()
+                yield b"".join(_parts(response, session, part))
         except (duckdb.Error, RowsDifferError) as error:
             call.abort(_INVALID, f"request failed: Query error: {error}")
         except OSError as error:
@@ -138,18 +143,44 @@ def _add_schema(message: Any, session: Session) -> None:
 
 
 def _response(session: Session, stream: Stream, part: Slice) -> Any:
-    """A ReadRowsResponse in protobuf's own classes: the proto-plus wrapper copies pages."""
+    """A ReadRowsResponse without its rows, in protobuf's own classes."""
     response = types.ReadRowsResponse.pb(types.ReadRowsResponse())
     response.row_count = part.rows
     progress = response.stats.progress
     rows = stream.end_row - stream.first_row
     progress.at_response_start = (part.first_row - stream.first_row) / rows
     progress.at_response_end = (part.first_row - stream.first_row + part.rows) / rows
+    return response
+
+
+def _parts(response: Any, session: Session, part: Slice) -> Iterator[bytes | pa.Buffer]:
+    """The response with its rows, serialized, in parts: a message with a page would copy it twice.
+
+    Fields may come in any order ("Encoding" of Protocol Buffers).
+    """
     if session.avro_schema is None:
-        response.arrow_record_batch.serialized_record_batch = bytes(part.message)
+        field, rows = _ARROW_RECORD_BATCH, part.message
     else:
         batch = pa.ipc.read_record_batch(pa.py_buffer(part.message), session.pages.schema)
         table = pa.Table.from_batches([batch])
-        rows_message = serialize_arrow_table_to_avro_rows(table, session.avro_schema)
-        response.avro_rows.serialized_binary_rows = rows_message
-    return response
+        field, rows = _AVRO_ROWS, serialize_arrow_table_to_avro_rows(table, session.avro_schema)
+    size = memoryview(rows).nbytes
+    inner = _key(_SERIALIZED_ROWS) + _varint(size)
+    yield response.SerializeToString()
+    yield _key(field) + _varint(len(inner) + size) + inner
+    yield rows
+
+
+def _key(field: int) -> bytes:
+    """What stands before a message or bytes: the number of the field and that a length follows."""
+    return _varint(field << 3 | 2)
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last have the eighth bit set."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

@@ -71,7 +71,7 @@ def test_rows_that_differ_do_not_end_the_search() -> None:
             return 0.004 + float(random.exponential(0.001, rows).sum())
 
         ends.append(_sizes(seconds)[-1])
-    # By the quickest of three calls, and where shorter ones had to be worth it, 112 of them were 32.
+    # By the quickest of three calls, all of which had to be worth it, 112 were 32.
     assert ends.count(32) < 10
     assert max(ends) <= 512
 

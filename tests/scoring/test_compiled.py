@@ -183,7 +183,7 @@ def test_the_search_for_the_size_of_calls_looks_past_compilations(
     spec = scoring_spec(_signature([NUMBERS]), [ID, X], xla=True)
     clock = Clock(seconds=lambda: model.now, now=lambda: NOW)
     scorer = Scorer(spec, model, clock)
-    batch = batch_of([ID, X], x=[1.0] * 10_000)
+    batch = batch_of([ID, X], x=[1.0] * 20_000)
     list(scorer.score(batch))
     assert scorer.call_rows(batch) == last
 

@@ -109,6 +109,6 @@ def test_a_batch_that_fits_a_call_is_cut_if_that_takes_long(
     spec = scoring_spec(SIGNATURE, COLUMNS, max_batch_rows=32)
     scorer = Scorer(spec, lambda feed: {"y": feed["x"]}, clock, calls_at_once=2, first_call_rows=32)
     batch = batch_of(COLUMNS, x=[1.0] * 32)
-    for _ in range(3):
+    for _ in range(5):
         assert [o.called_rows for o in scorer.score(batch)] == [32]
     assert [o.called_rows for o in scorer.score(batch)] == rows

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from benchmarks.workload import make_files
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.tabular import feature_rows, ids, mixed_rows
+from scoring.runtime import tensorflow
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000, 65_536])
@@ -51,6 +54,24 @@ def test_files_are_made_in_parts_and_kept(tmp_path: Path) -> None:
     assert sorted(pq.read_table(files.table).column("id").to_pylist()) == list(range(2_500))
     assert len(list(files.table.iterdir())) == 3
     assert (files.model / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize("name", ["b_strings", "b_sentences"])
+def test_a_text_has_the_same_vector_beside_a_longer_one(name: str, tmp_path: Path) -> None:
+    workload = WORKLOADS[name]
+    workload.make_model(tmp_path / "model")
+    tf = tensorflow()
+    call = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+
+    def encoded(*texts: str) -> Any:
+        return call(text=tf.constant(texts))["embedding"].numpy()
+
+    short, longer = encoded("two words", "one two three four five six")
+
+    assert short.shape == (512,)
+    assert np.linalg.norm([short, longer], axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert np.abs(short - longer).max() > 0.01
+    assert short == pytest.approx(encoded("two words")[0], abs=workload.tolerance)
 
 
 def test_workload_without_rows(tmp_path: Path) -> None:

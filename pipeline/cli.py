@@ -12,7 +12,6 @@ from options.errors import UsageError
 from options.inspection import Inspection
 from options.parse import Parsed, parse
 from options.resumption import Resumption
-from pipeline.memory import share_heaps
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -29,7 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # Beam parses the process's arguments wherever it has no options, and takes fewer forms.
         sys.argv[1:] = parsed.beam_args
-    share_heaps()
     # Not before: help and usage errors must not wait for what these import.
     from pipeline.errors import PlanError, RunFailedError, RunNotPublishedError
     from pipeline.local.errors import LocalError

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.estimate import Usage
-from pipeline.memory import peak_memory_bytes, share_heaps
+from pipeline.memory import peak_memory_bytes
 from pipeline.trial import Request, TrialReport
 from scoring.batch import CALLS_AT_ONCE, Clock, Scorer
 from scoring.errors import ScoringError
@@ -36,7 +36,6 @@ _CLOCK = Clock(seconds=time.perf_counter, now=lambda: datetime.now(UTC))
 def main(link: Connection) -> None:
     """Serves one request."""
     # As workers do.
-    share_heaps()
     settle_arrow()
     use_jemalloc()
     base_bytes = peak_memory_bytes()

@@ -8,9 +8,9 @@ an index beyond the end of a table, say, the last entry comes.
 import re
 from typing import Any
 
+from scoring.concrete import ByName, concrete_function
 from scoring.errors import ModelError
 from scoring.ops import used_ops
-from scoring.runtime import tensorflow
 from scoring.signature import Signature, TensorSpec
 
 # What every error of a compilation says at its end, and the ops that it may name before.
@@ -28,23 +28,13 @@ def compiled(function: Any, signature: Signature, folder: str) -> Any:
     Raises:
       ModelError: it has checks of its own that a compiled one would leave out.
     """
-    tf = tensorflow()
-    names = [spec.name for spec in signature.outputs]
-
-    def wanted(**tensors: Any) -> dict[str, Any]:
-        outputs = function(**tensors)
-        return {name: outputs[name] for name in names}
-
-    specs = {spec.name: tf.TensorSpec(spec.shape, spec.dtype) for spec in signature.inputs}
-    traced = tf.function(wanted, jit_compile=True, autograph=False)
-    # One trace for all numbers of rows.
-    concrete = traced.get_concrete_function(**specs)
+    concrete = concrete_function(function, signature, jit_compile=True)
     if "Assert" in used_ops(concrete.graph.as_graph_def()):
         raise ModelError(
             f"Model {folder}: signature {signature.name!r} checks its values with the op Assert, "
             "which XLA leaves out, so that rows which it refuses would be scored. Leave --xla out."
         )
-    return concrete
+    return ByName(concrete, signature)
 
 
 def compiler_problem(error: str) -> str | None:

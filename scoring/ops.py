@@ -177,8 +177,18 @@ def used_ops(graph_def: Any) -> set[str]:
     return used - {function.signature.name for function in library}
 
 
+def is_stateful(op: str) -> bool:
+    """Whether the op, which this process knows, does more than compute from its inputs."""
+    return bool(_definition(op).is_stateful)
+
+
 def _is_registered(op: str) -> bool:
+    return _definition(op) is not None
+
+
+def _definition(op: str) -> Any:
+    """The OpDef, None if this process knows no such op."""
     tensorflow()
     from tensorflow.python.framework import op_def_registry
 
-    return op_def_registry.get(op) is not None
+    return op_def_registry.get(op)

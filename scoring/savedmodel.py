@@ -13,6 +13,7 @@ import numpy as np
 from scoring.callables import Trace
 from scoring.compiled import compiled, compiler_problem
 from scoring.composite import Result, result_of
+from scoring.constants import with_constants
 from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
 from scoring.graph_file import check_files, read_graph
@@ -84,6 +85,10 @@ class LoadedModel:
             raise ModelError(_load_message(tf, folder, e)) from e
         if xla:
             self._function = compiled(self._function, signature, folder)
+        else:
+            constant = with_constants(self._function, signature, graph.graph_def)
+            if constant is not None:
+                self._function, self._model = constant, None
 
     def __call__(self, feed: Mapping[str, Values]) -> dict[str, Result]:
         """Calls the signature.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestants import ours
+from benchmarks.contestants.bare import CONSTANTS
 from benchmarks.task import Report, Task
 from benchmarks.workload import Workload
 
@@ -91,6 +92,10 @@ def _for_peers(workload: Workload) -> bool:
     return not workload.is_local and workload.scoring.feed in ("numbers", "texts")
 
 
+def _convolves(workload: Workload) -> bool:
+    return workload.scoring.feed == "jpegs"
+
+
 def _parses_examples(workload: Workload) -> bool:
     return workload.scoring.feed == "examples"
 
@@ -119,6 +124,14 @@ CONTESTANTS = {
             "arrays in memory, numbers as float32 already; nothing read or written",
             _program("contestants.bare"),
             _with_services,
+            needs_services=False,
+        ),
+        Contestant(
+            "bare_constants",
+            "bare, constants",
+            "the same with the model's variables as constants, as bulkscore has them",
+            _program("contestants.bare", CONSTANTS),
+            _convolves,
             needs_services=False,
         ),
         Contestant(

@@ -1,10 +1,13 @@
 """The contestants of our own environment score a small workload right; not how fast."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import convolutional_models
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,12 +15,15 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks.contestants import bare, ours, script, stock
 from benchmarks.correctness import problems
-from benchmarks.task import INPUT, OUTPUT, Report, Task
+from benchmarks.feeds import FEEDS, Columns
+from benchmarks.scorer import Scorer
+from benchmarks.task import INPUT, OUTPUT, Output, Report, Scoring, Task
 from benchmarks.workload import Files, Workload, make_files
 from benchmarks.workloads import WORKLOADS
 from pipeline import cli
 from pipeline.local.servers import LocalCloud
 from pipeline.local.tables import export_table, load_table
+from scoring.runtime import tensorflow
 from transforms.clients import bigquery_client
 
 ROWS = 300
@@ -78,6 +84,27 @@ def test_ours(score: Callable[[Program], None], capsys: pytest.CaptureFixture[st
         return ours.report(capsys.readouterr().out)
 
     score(command_line)
+
+
+def test_scores_of_constants_are_those_of_variables(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pictures(
+        features: Mapping[str, str], columns: Columns, specs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {"image": tensorflow().constant(columns["image"])}
+
+    monkeypatch.setitem(FEEDS, "pictures", pictures)
+    folder = convolutional_models.normalised(tmp_path / "model")
+    scoring = Scoring({"image": "image"}, (Output("scores", "scores", repeated=True),))
+    task = replace(task, model=str(folder), scoring=replace(scoring, feed="pictures"))
+    images = {"image": np.random.default_rng(1).random((5, 6, 6, 3), np.float32)}
+
+    expected = Scorer(task)(images)["scores"]
+    constant = Scorer(task, as_constants=True)(images)["scores"]
+
+    assert constant.shape == (5, 4)
+    np.testing.assert_allclose(constant, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_task_crosses_to_another_process(task: Task) -> None:

@@ -6,7 +6,7 @@ import itertools
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +27,9 @@ LIFETIME = timedelta(hours=6)
 
 MAX_STREAMS = 1000
 _STREAM_BYTES = 4 * PAGE_BYTES
+# Of which the width of a row is taken: a batch of more rows than a page has would be made as a
+# whole before the first page is there.
+_SAMPLE_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class Selection:
     def count_sql(self) -> str:
         """Counts them."""
         return self._select("COUNT(*)")
+
+    def sample_sql(self) -> str:
+        """Selects some rows of the source, whatever the restriction: it may leave hardly any."""
+        return f"{replace(self, restriction=None).sql()} LIMIT {_SAMPLE_ROWS}"
 
     def _select(self, columns: str) -> str:
         where = f" WHERE {self.restriction}" if self.restriction else ""
@@ -113,7 +120,8 @@ class Sessions:
         rows = int(counted[0]) if counted else 0
         path = self.folder / f"session-{uuid.uuid4().hex}"
         pages = Pages(path, schema, terms.compression, rows)
-        writing = (connection, selection.sql(), pages)
+        sample = connection.execute(selection.sample_sql()).to_arrow_table()
+        writing = (connection, selection.sql(), page_rows(sample), pages)
         threading.Thread(target=write_rows, args=writing, daemon=True).start()
         now = datetime.now(UTC)
         avro = _avro_schema(selection) if terms.is_avro else None
@@ -150,16 +158,24 @@ class Sessions:
         return halves
 
 
-def write_rows(connection: duckdb.DuckDBPyConnection, sql: str, pages: Pages) -> None:
+def write_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, batch_rows: int, pages: Pages
+) -> None:
     """Writes the rows of a query; closes its connection however that ends."""
     with connection:
-        pages.write(_batches(connection, sql, pages.schema))
+        pages.write(_batches(connection, sql, batch_rows, pages.schema))
+
+
+def page_rows(sample: pa.Table) -> int:
+    """How many rows like those of the sample fill a page."""
+    row_bytes = sample.nbytes // max(sample.num_rows, 1)
+    return int(max(1, min(PAGE_ROWS, PAGE_BYTES // max(row_bytes, 1))))
 
 
 def _batches(
-    connection: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema
+    connection: duckdb.DuckDBPyConnection, sql: str, batch_rows: int, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    reader = connection.execute(sql).to_arrow_reader(PAGE_ROWS)
+    reader = connection.execute(sql).to_arrow_reader(batch_rows)
     matches = reader.schema.equals(schema)
     for batch in reader:
         yield batch if matches else batch.cast(schema)

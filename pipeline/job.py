@@ -19,6 +19,7 @@ from pipeline.failures import failed_run, reason_of
 from pipeline.graph import build, build_idle
 from pipeline.interrupts import keyboard_interrupts
 from pipeline.machines import LOCAL_RUNNER, is_local
+from pipeline.memory import share_heaps
 from pipeline.model import FoundModel, stage_model
 from pipeline.plan import Plan, with_model_at
 from pipeline.services import explained
@@ -76,6 +77,8 @@ def run(
     _check_temp_location(cloud.temp_location)
     if not is_local(options):
         plan = with_model_at(plan, stage_model(model, cloud.temp_location))
+    elif all(spec.dtype != "string" for spec in plan.model.signature.inputs):
+        share_heaps()
     take_shortcuts()
     pipeline = _new_pipeline(options)
     build(pipeline, plan)

@@ -115,7 +115,12 @@ class _Tree:
     _known: dict[int, int] = field(default_factory=dict)
 
     def look(self) -> None:
-        """Takes notice of new processes, and of everyone's memory and CPU time."""
+        """Takes notice of new processes, and of everyone's memory and CPU time.
+
+        Memory only counts of those that are not new: for a moment a process that starts a program
+        is a copy of its parent, whose memory would count twice.
+        """
+        earlier = {self.root, *self._known}
         self._find_new()
         private_bytes, shared_bytes = 0, 0
         for pid, start in list(self._known.items()):
@@ -125,7 +130,7 @@ class _Tree:
                 continue
             self.cpu_s[pid, start] = (int(stat[_UTIME]) + int(stat[_STIME])) / _TICKS_PER_S
             memory = [int(n) * _PAGE_BYTES for n in _read(f"/proc/{pid}/statm").split()]
-            if memory:
+            if memory and pid in earlier:
                 private_bytes += memory[_RESIDENT] - memory[_SHARED]
                 shared_bytes = max(shared_bytes, memory[_SHARED])
         # The kernel's own record of the first process misses no moment.

@@ -23,6 +23,7 @@ from benchmarks.workloads import WORKLOADS
 from pipeline import cli
 from pipeline.local.servers import LocalCloud
 from pipeline.local.tables import export_table, load_table
+from scoring.concrete import ByName
 from scoring.runtime import tensorflow
 from transforms.clients import bigquery_client
 
@@ -101,8 +102,10 @@ def test_scores_of_constants_are_those_of_variables(
     images = {"image": np.random.default_rng(1).random((5, 6, 6, 3), np.float32)}
 
     expected = Scorer(task)(images)["scores"]
-    constant = Scorer(task, as_constants=True)(images)["scores"]
+    scorer = Scorer(task, as_constants=True)
+    constant = scorer(images)["scores"]
 
+    assert isinstance(scorer._call, ByName)
     assert constant.shape == (5, 4)
     np.testing.assert_allclose(constant, expected, rtol=1e-4, atol=1e-6)
 

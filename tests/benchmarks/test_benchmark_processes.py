@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import ProgramFailedError, run_watched
+from benchmarks.processes import ProgramFailedError, _Tree, run_watched
 
 MIB = 2**20
 CHILD = "import sys; held = bytearray(150 * 2**20); print('up', flush=True); sys.stdin.read()"
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdin=-1, stdout=-1)
+child.stdout.readline()
+print("up", flush=True)
+sys.stdin.read()
+"""
 PROGRAM = f"""
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdin=-1, stdout=-1)
@@ -27,6 +34,19 @@ def test_memory_and_cpu_of_a_program_with_its_children(tmp_path: Path) -> None:
     assert 210 * MIB < usage.peak_bytes < 300 * MIB
     assert 0.3 < usage.cpu_s <= 2 * usage.wall_s
     assert (usage.servers_cpu_s, usage.servers_peak_bytes) == (0, 0)
+
+
+def test_memory_of_a_process_counts_when_it_is_no_longer_new() -> None:
+    """One that has just been forked to start a program is a copy of its parent."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=-1, stdout=-1) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        tree = _Tree(parent.pid)
+        tree.look()
+        assert tree.peak_bytes < 100 * MIB
+        tree.look()
+        assert tree.peak_bytes > 150 * MIB
+        tree.kill()
 
 
 def test_servers_are_measured_apart(tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
 """The heaps of glibc that the threads of a process use, in fresh processes."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fresh_process import run_fresh
 
-_ROOT = Path(__file__).parents[2]
 _THREADS = 6
 _PROGRAM = f"""
 import ctypes, sys, threading
@@ -42,13 +39,6 @@ def test_threads_share_two_heaps_unless_told_otherwise(
     environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
     if given is not None:
         environment["MALLOC_ARENA_MAX"] = given
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, choice],
-        cwd=_ROOT,
-        env=environment,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
+    done = run_fresh(_PROGRAM, choice, environment=environment)
     # malloc_stats writes to the standard error ("malloc_stats(3)").
     assert done.stderr.count("Arena ") == heaps

@@ -47,8 +47,11 @@ def test_scores_are_those_of_the_variables(loaded: Any, saved: Any, builder: Bui
         np.testing.assert_allclose(results["scores"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_no_variable_is_left(saved: Any) -> None:
-    constant = _constant(saved(convolutional_models.normalised))
+@pytest.mark.parametrize(
+    "builder", [convolutional_models.normalised, convolutional_models.called_normalised]
+)
+def test_no_variable_is_left(saved: Any, builder: Builder) -> None:
+    constant = _constant(saved(builder))
     assert constant is not None
     assert "ReadVariableOp" not in used_ops(constant.function.graph.as_graph_def())  # type: ignore[attr-defined]
 
@@ -75,12 +78,14 @@ def test_threads_may_call_at_once(loaded: Any) -> None:
         convolutional_models.looked_up,
         convolutional_models.looped,
         convolutional_models.noisy,
-        # Nothing to gain.
-        saved_models.weighted,
-        saved_models.images,
     ],
 )
 def test_what_does_more_than_read_its_variables_keeps_them(saved: Any, builder: Builder) -> None:
+    assert _constant(saved(builder)) is None
+
+
+@pytest.mark.parametrize("builder", [saved_models.weighted, saved_models.images])
+def test_models_without_convolutions_keep_their_variables(saved: Any, builder: Builder) -> None:
     assert _constant(saved(builder)) is None
 
 

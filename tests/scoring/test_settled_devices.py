@@ -1,13 +1,10 @@
 """What TensorFlow computes with, settled in fresh processes."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fresh_process import run_fresh
 
-_ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import sys
 from scoring.runtime import settle_devices, tensorflow
@@ -36,11 +33,4 @@ def test_an_op_has_one_processor_where_calls_use_all(
     threads: int | None, calls_at_once: int, state: str, settled: str
 ) -> None:
     program = _PROGRAM.format(threads=threads, calls_at_once=calls_at_once)
-    printed = subprocess.run(
-        [sys.executable, "-c", program, state],
-        cwd=_ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert printed.stdout.strip() == settled
+    assert run_fresh(program, state).stdout.strip() == settled

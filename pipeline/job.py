@@ -1,10 +1,15 @@
 """Running a plan with a Beam runner and telling what became of it."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import apache_beam as beam
+
+# As Beam would when the job has begun, if it is one of this machine.
+import apache_beam.runners.portability.fn_api_runner
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
@@ -18,7 +23,7 @@ from pipeline.errors import PlanError
 from pipeline.failures import failed_run, reason_of
 from pipeline.graph import build, build_idle
 from pipeline.interrupts import keyboard_interrupts
-from pipeline.machines import LOCAL_RUNNER, is_local
+from pipeline.machines import LOCAL_RUNNER, is_local, machines_of
 from pipeline.memory import share_heaps
 from pipeline.model import FoundModel, stage_model
 from pipeline.plan import Plan, with_model_at
@@ -26,6 +31,8 @@ from pipeline.services import explained
 from scoring import metrics
 from transforms.publication import Publication
 from transforms.publishing_jobs import make_run_tables
+from transforms.read import reading
+from transforms.score import SavedModelHandler
 
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", LOCAL_RUNNER})
 
@@ -80,22 +87,38 @@ def run(
     elif all(spec.dtype != "string" for spec in plan.model.signature.inputs):
         share_heaps()
     take_shortcuts()
-    pipeline = _new_pipeline(options)
-    build(pipeline, plan)
-    _make_run_tables(client, plan.publication)
-    try:
-        with keyboard_interrupts():
-            running = pipeline.run()
-            if cloud.template_location:
-                return None
-            state = running.wait_until_finish()
-    except Exception as e:
-        reason = f"The pipeline failed: {reason_of(e)}"
-        raise failed_run(client, plan.publication, reason) from e
+    with _early_start(plan, options):
+        return _run(plan, options, client)
+
+
+def _run(plan: Plan, options: PipelineOptions, client: bigquery.Client) -> Result | None:
+    with _new_pipeline(options) as pipeline:
+        build(pipeline, plan)
+        _make_run_tables(client, plan.publication)
+        try:
+            with keyboard_interrupts():
+                running = pipeline.run()
+                if options.view_as(GoogleCloudOptions).template_location:
+                    return None
+                state = running.wait_until_finish()
+        except Exception as e:
+            reason = f"The pipeline failed: {reason_of(e)}"
+            raise failed_run(client, plan.publication, reason) from e
     if state != PipelineState.DONE:
         reason = f"The job ended in state {state}; its log has the reason"
         raise failed_run(client, plan.publication, reason)
     return Result(_counters(running))
+
+
+@contextmanager
+def _early_start(plan: Plan, options: PipelineOptions) -> Iterator[None]:
+    """A block that reads ahead and loads the model, if one thread of this process is to do all."""
+    if not machines_of(options).are_one_thread_here:
+        yield
+        return
+    handler = SavedModelHandler(plan.spec, plan.model, plan.workers.resources)
+    with reading(plan.source), handler.loading():
+        yield
 
 
 def launch_idle(options: PipelineOptions, message: str) -> None:
@@ -110,9 +133,9 @@ def launch_idle(options: PipelineOptions, message: str) -> None:
     if not cloud.template_location:
         return
     _check_temp_location(cloud.temp_location)
-    pipeline = _new_pipeline(options)
-    build_idle(pipeline, message)
-    pipeline.run()
+    with _new_pipeline(options) as pipeline:
+        build_idle(pipeline, message)
+        pipeline.run()
 
 
 def job_project(options: PipelineOptions, *others: str | None) -> str:
@@ -136,11 +159,18 @@ def _check_temp_location(given: str | None) -> None:
         )
 
 
-def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+@contextmanager
+def _new_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+    """An empty pipeline, of which nothing is left on this machine after the block."""
     try:
-        return beam.Pipeline(options=options)
+        pipeline = beam.Pipeline(options=options)
     except ValueError as e:
         raise PlanError(f"Beam refuses its options: {e}") from e
+    try:
+        yield pipeline
+    finally:
+        # Beam removes it when it has run the pipeline.
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
 
 
 def _make_run_tables(client: bigquery.Client, publication: Publication) -> None:

@@ -39,6 +39,7 @@ class Machines:
       processes: processes of one machine that score, None for one for each of its processors.
       memory_bytes: of one process, None where unknown.
       accelerator: whether a GPU was asked for by an option of the runner.
+      threads: of this process that work at the same time; it is not known of other machines'.
     """
 
     are_here: bool
@@ -46,6 +47,7 @@ class Machines:
     processes: int | None
     memory_bytes: int | None
     accelerator: bool = False
+    threads: int = 1
 
     @property
     def has_one_process(self) -> bool:
@@ -53,9 +55,9 @@ class Machines:
         return self.processes == 1 or (self.processes is None and self.vcpus == 1)
 
     @property
-    def are_one_process_here(self) -> bool:
-        """Whether one process of this machine reads and scores everything."""
-        return self.are_here and self.has_one_process
+    def are_one_thread_here(self) -> bool:
+        """Whether one thread of one process of this machine reads and scores everything."""
+        return self.are_here and self.has_one_process and self.threads == 1
 
 
 THIS_PROCESS = Machines(are_here=True, vcpus=None, processes=1, memory_bytes=None)
@@ -90,11 +92,11 @@ def is_local(options: PipelineOptions) -> bool:
 
 def _this_machine(direct: DirectOptions) -> Machines:
     vcpus = len(os.sched_getaffinity(0))
-    processes = 1
-    if direct.direct_running_mode == "multi_processing":
-        processes = direct.direct_num_workers or vcpus
+    workers = direct.direct_num_workers or vcpus
+    are_processes = direct.direct_running_mode == "multi_processing"
+    processes, threads = (workers, 1) if are_processes else (1, workers)
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Machines(True, vcpus, processes, memory_bytes // processes)
+    return Machines(True, vcpus, processes, memory_bytes // processes, threads=threads)
 
 
 def _dataflow_machines(options: PipelineOptions) -> Machines:

@@ -81,7 +81,7 @@ def make_plan(
     if config.only_new and output.exists:
         info = new_rows(client, config, info, spec)
     plan = Plan(
-        source=_source(config, info, spec, publication, machines),
+        source=_source(config, info, spec, publication),
         model=ModelSource(str(model.folder), model.digest, model.info.tags, signature),
         spec=spec,
         workers=plan_workers(config, spec, model.size_bytes, machines),
@@ -168,7 +168,6 @@ def _source(
     info: SourceInfo,
     spec: ScoringSpec,
     publication: Publication,
-    machines: Machines,
 ) -> Source:
     needed = needed_columns(spec)
     table = config.input_table if info.query is None else None
@@ -184,7 +183,6 @@ def _source(
         method=config.read_method,
         query_location=info.location,
         kms_key=publication.output_properties.kms_key,
-        is_read_here=machines.are_one_process_here,
     )
 
 

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from scoring.concrete import ByName, concrete_function
-from scoring.ops import is_stateful, used_ops
+from scoring.ops import only_computes, used_ops
 from scoring.runtime import tensorflow
 from scoring.signature import Signature
 
@@ -20,12 +20,6 @@ _LOGGER = logging.getLogger(__name__)
 # computes it together with the convolution anyway.
 _NORMALISATION = "Rsqrt"
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
-# What a model may do that is more than computing from its inputs: read variables, call functions.
-_READS = frozenset({"ReadVariableOp", "StatefulPartitionedCall"})
-# Their branches and bodies are functions of their own, with variables of their own.
-_CONTROL_FLOW = frozenset(
-    {"Case", "If", "For", "While", "StatelessCase", "StatelessIf", "StatelessWhile"}
-)
 
 MAX_VARIABLE_BYTES = 64 * 2**20
 """Of a model whose variables become constants: until its first call has ended, that takes some 16
@@ -51,7 +45,8 @@ def with_constants(function: Any, signature: Signature, graph_def: Any) -> ByNam
 
     try:
         concrete = concrete_function(function, signature)
-        if not _only_reads(concrete) or _variable_bytes(concrete) > MAX_VARIABLE_BYTES:
+        is_safe = only_computes(concrete.graph.as_graph_def())
+        if not is_safe or _variable_bytes(concrete) > MAX_VARIABLE_BYTES:
             return None
         constant = convert_variables_to_constants_v2(concrete)
     except (TypeError, ValueError, KeyError, NotImplementedError, tf.errors.OpError) as e:
@@ -59,11 +54,6 @@ def with_constants(function: Any, signature: Signature, graph_def: Any) -> ByNam
         _LOGGER.info("The model's variables stay variables: %s", e)
         return None
     return None if constant.captured_inputs else ByName(constant, signature)
-
-
-def _only_reads(concrete: Any) -> bool:
-    ops = used_ops(concrete.graph.as_graph_def())
-    return not ops & _CONTROL_FLOW and not any(is_stateful(op) for op in ops - _READS)
 
 
 def _variable_bytes(concrete: Any) -> int:

@@ -39,13 +39,13 @@ def lean_imports(*unused: str) -> Iterator[None]:
 
 
 def settle_arrow() -> None:
-    """Keeps Arrow from importing pandas in this process.
+    """Has Arrow import in this process what it needs for numpy's arrays, and not pandas.
 
     It looks for pandas once, when it first makes numpy's arrays, and takes seconds if it finds it.
     After this, what makes pandas' objects of Arrow's fails in this process.
     """
     with lean_imports("pandas"):
-        pa.array([0]).to_numpy()
+        pa.array(pa.array([0]).to_numpy())
 
 
 def use_jemalloc() -> None:

@@ -96,6 +96,14 @@ _PACKAGES = (
     ),
 )
 
+# What a model may do that is more than computing from its inputs: read variables, call functions.
+_READS = frozenset({"ReadVariableOp", "StatefulPartitionedCall"})
+# Loops, which need not end for every input, and branches.  Their bodies are functions of their own,
+# with variables of their own.
+_CONTROL_FLOW = frozenset(
+    {"Case", "If", "For", "While", "StatelessCase", "StatelessIf", "StatelessWhile"}
+)
+
 
 def op_needs(graph: Any) -> tuple[OpNeed, ...]:
     """What the MetaGraphDef needs beyond TensorFlow's own ops, the unknown ones last.
@@ -177,9 +185,14 @@ def used_ops(graph_def: Any) -> set[str]:
     return used - {function.signature.name for function in library}
 
 
-def is_stateful(op: str) -> bool:
-    """Whether the op, which this process knows, does more than compute from its inputs."""
-    return bool(_definition(op).is_stateful)
+def only_computes(graph_def: Any) -> bool:
+    """Whether the graph, whose ops this process knows, computes from inputs and variables alone.
+
+    That is step by step, without loops and branches, and without a trace of it in the model.
+    """
+    ops = used_ops(graph_def)
+    is_stateful = any(_definition(op).is_stateful for op in ops - _READS)
+    return not is_stateful and not ops & _CONTROL_FLOW
 
 
 def _is_registered(op: str) -> bool:

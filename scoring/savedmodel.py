@@ -17,7 +17,7 @@ from scoring.constants import with_constants
 from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
 from scoring.graph_file import check_files, read_graph
-from scoring.ops import import_op_packages, op_needs
+from scoring.ops import import_op_packages, only_computes, op_needs
 from scoring.packed import input_tensors
 from scoring.runtime import tensorflow
 from scoring.signature import Signature
@@ -39,6 +39,8 @@ _HOPELESS = {
     r"Could not find callback with key=(\S+)": "{0} is a Python function, which no model holds",
     r"(Table) not initialized": "a lookup table of its graph was saved without what fills it",
 }
+# For a single row some libraries compute otherwise than for several.
+_PREPARING_ROWS = 2
 _FED_DTYPES = frozenset({*INT_DTYPES, *FLOAT_DTYPES, "bool", "string"})
 _DAMAGE = re.compile("sstable|checksum|Read less bytes")
 # What loading says of each variable of TensorFlow 1; such variables work all the same.
@@ -89,6 +91,19 @@ class LoadedModel:
             constant = with_constants(self._function, signature, graph.graph_def)
             if constant is not None:
                 self._function, self._model = constant, None
+
+    def prepare(self) -> None:
+        """Spares the first call what TensorFlow does then, if a call more changes nothing.
+
+        That is a call with few rows of zeros; what becomes of it says nothing.
+        """
+        graph = getattr(self._function, "graph", None)
+        feed = zeros(self.signature, _PREPARING_ROWS)
+        if graph is None or feed is None or len(next(iter(feed.values()))) > _PREPARING_ROWS:
+            return
+        if only_computes(graph.as_graph_def()):
+            with suppress(BatchCallError, ModelError):
+                self(feed)
 
     def __call__(self, feed: Mapping[str, Values]) -> dict[str, Result]:
         """Calls the signature.
@@ -162,8 +177,8 @@ def call_with_zeros(model: LoadedModel) -> None:
             model(feed)
 
 
-def zeros(signature: Signature) -> dict[str, Values] | None:
-    """Zeros and empty strings for each input: one row, or as many as the model insists on.
+def zeros(signature: Signature, rows: int = 1) -> dict[str, Values] | None:
+    """Zeros and empty strings for each input: so many rows, or as many as the model insists on.
 
     Free dimensions are 1, and a free rank is taken for scalars.  None for a signature without
     inputs, or with some that are not dense.
@@ -172,7 +187,7 @@ def zeros(signature: Signature) -> dict[str, Values] | None:
     fed = [spec.encoding == "dense" and spec.dtype in _FED_DTYPES for spec in inputs]
     if not inputs or not all(fed):
         return None
-    rows = next((s.shape[0] for s in inputs if s.shape and s.shape[0]), 1)
+    rows = next((s.shape[0] for s in inputs if s.shape and s.shape[0]), rows)
     feed: dict[str, Values] = {}
     for spec in inputs:
         shape = (rows, *(size or 1 for size in (spec.shape or ())[1:]))

@@ -5,9 +5,12 @@ becomes one record batch, and only the columns that are needed cross the wire.
 """
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -61,8 +64,6 @@ class Source:
       query_location: where that job runs; outside of the US and EU a job is only found with it.
       method: DIRECT_READ or EXPORT.
       kms_key: the Cloud KMS key that encrypts the query's result.
-      is_read_here: whether the process that opens the read session also reads its streams, so that
-        it can begin while the model is being loaded.
     """
 
     table: str | None
@@ -75,7 +76,6 @@ class Source:
     method: str = DIRECT_READ
     query_location: str | None = None
     kms_key: str | None = None
-    is_read_here: bool = False
 
 
 class ReadFromBigQuery(beam_bigquery.ReadFromBigQuery):
@@ -133,31 +133,32 @@ class _TableSource(beam_bigquery._CustomBigQueryStorageSource):
         self._source = source
 
     def estimate_size(self) -> int | None:
-        """Bytes of the table before any restriction; unknown for a query before it ran."""
-        if self._source.table is None:
+        """Bytes of the table before any restriction; unknown for a query before it ran.
+
+        Nor asked for when reading has begun: then there is nothing to decide by it.
+        """
+        if self._source.table is None or self._source.query_job_id in _opening:
             return None
         return int(self._client().get_table(self._source.table).num_bytes or 0)
 
     def split(
         self, desired_bundle_size: int, start_position: Any = None, stop_position: Any = None
     ) -> Iterator[SourceBundle]:
-        """Opens the read session and yields a source for each of its streams."""
-        table = self._client().get_table(self._source.table or _query_result(self._source))
-        wanted = int(table.num_bytes or 0) // desired_bundle_size if desired_bundle_size else 0
+        """Opens the read session, if that has not begun, and yields a source for each stream."""
+        opening = _opening.pop(self._source.query_job_id, None)
+        streams = self._opened(desired_bundle_size) if opening is None else opening.result()
+        for stream in streams:
+            yield SourceBundle(1.0, stream, None, None)
+
+    def _opened(self, bundle_bytes: int) -> list["_StreamSource"]:
+        table = self._client().get_table(_table_of(self._source))
+        wanted = int(table.num_bytes or 0) // bundle_bytes if bundle_bytes else 0
         least = int(self.MIN_SPLIT_COUNT)
         if reads_locally():
             # Each stream costs a call; of one machine only its processors need one each.
             least = len(os.sched_getaffinity(0))
-        streams = max(least, min(wanted, int(self.MAX_SPLIT_COUNT)))
-        session = _open_session(self._source, table, streams)
-        schema = session.arrow_schema.serialized_schema
-        is_filtered = bool(self._source.row_restriction)
-        sources = [_StreamSource(stream.name, schema, is_filtered) for stream in session.streams]
-        if self._source.is_read_here and sources:
-            # The others would take time from the model's first call.
-            sources[0].begin()
-        for source in sources:
-            yield SourceBundle(1.0, source, None, None)
+        count = max(least, min(wanted, int(self.MAX_SPLIT_COUNT)))
+        return _stream_sources(self._source, table.reference, count)
 
     def _client(self) -> bigquery.Client:
         return bigquery_client(self._source.billing_project)
@@ -180,6 +181,12 @@ class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
     def begin(self) -> None:
         """Begins to read, for the `read_arrow` of any copy of this source in this process."""
         _begun[self.read_stream_name] = self._reading()
+
+    def give_up(self) -> None:
+        """Nobody will read what has begun; no matter if somebody has."""
+        reading = _begun.pop(self.read_stream_name, None)
+        if reading is not None:
+            reading.pages.close()
 
     def read_arrow(self) -> Iterator[pa.RecordBatch]:
         """The stream's pages."""
@@ -214,8 +221,49 @@ class _Reading:
     throttled_s: deque[float]
 
 
-# By the names of their streams.  What nobody reads, as loading the model failed, stays to the end.
+# By the names of their streams.
 _begun: dict[str, _Reading] = {}
+
+# The streams of sources that are being opened, by the ids of their queries' jobs.
+_opening: dict[str, Future[list[_StreamSource]]] = {}
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """A block during which the source is read ahead, for the pipeline of this process.
+
+    A thread opens the read session and another reads the first pages; with a single stream, as
+    nobody else reads, and each costs a call.  What nobody has read at the end is given up.
+    """
+    if source.method != DIRECT_READ:
+        yield
+        return
+    opening: Future[list[_StreamSource]] = Future()
+    _opening[source.query_job_id] = opening
+    # A daemon: nobody waits at exit for a service that does not answer.
+    threading.Thread(target=_open, args=(source, opening), daemon=True).start()
+    try:
+        yield
+    finally:
+        _opening.pop(source.query_job_id, None)
+        opening.add_done_callback(_give_up)
+
+
+def _open(source: Source, opening: Future[list[_StreamSource]]) -> None:
+    try:
+        streams = _stream_sources(source, _table_of(source), 1)
+        for stream in streams:
+            stream.begin()
+    except BaseException as error:
+        opening.set_exception(error)
+    else:
+        opening.set_result(streams)
+
+
+def _give_up(opening: Future[list[_StreamSource]]) -> None:
+    if opening.exception() is None:
+        for stream in opening.result():
+            stream.give_up()
 
 
 def first_rows(source: Source, rows: int) -> pa.RecordBatch | None:
@@ -228,12 +276,19 @@ def first_rows(source: Source, rows: int) -> pa.RecordBatch | None:
         listed = client.list_rows(table, selected_fields=wanted, max_results=rows)
         found = [dict(row.items()) for row in listed]
         return exported_batch(found, arrow_schema(source.columns)) if found else None
-    session = _open_session(source, table, 1)
+    session = _open_session(source, table.reference, 1)
     for stream in session.streams:
         messages = stream_messages(stream.name, is_filtered=bool(source.row_restriction))
         for batch in _pages(messages, session.arrow_schema.serialized_schema):
             return batch.slice(0, rows)
     return None
+
+
+def _table_of(source: Source) -> bigquery.TableReference:
+    """The table that is read: the source's own, or the result of its query, which is run."""
+    if source.table is None:
+        return _query_result(source)
+    return bigquery.TableReference.from_string(source.table)
 
 
 def _query_result(source: Source) -> bigquery.TableReference:
@@ -258,7 +313,17 @@ def _query_result(source: Source) -> bigquery.TableReference:
     return table
 
 
-def _open_session(source: Source, table: bigquery.Table, streams: int) -> Any:
+def _stream_sources(
+    source: Source, table: bigquery.TableReference, count: int
+) -> list[_StreamSource]:
+    """Opens a read session with at most so many streams."""
+    session = _open_session(source, table, count)
+    schema = session.arrow_schema.serialized_schema
+    is_filtered = bool(source.row_restriction)
+    return [_StreamSource(stream.name, schema, is_filtered) for stream in session.streams]
+
+
+def _open_session(source: Source, table: bigquery.TableReference, streams: int) -> Any:
     session: Any = types.ReadSession(
         table=f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}",
         data_format=types.DataFormat.ARROW,

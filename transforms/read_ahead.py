@@ -40,8 +40,12 @@ class ReadAhead(Generic[Item]):
             if item.error is not None:
                 raise item.error
         finally:
-            self._stopped.set()
-            self._make_room()
+            self.close()
+
+    def close(self) -> None:
+        """Nobody wants a further item."""
+        self._stopped.set()
+        self._make_room()
 
     def _fill(self) -> None:
         try:

@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -66,8 +68,30 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         )
         self._scorers: dict[int, Scorer] = {}
 
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """A block during which a thread loads the model, for the `load_model` of any copy of this.
+
+        It prepares the first call, too.  What nobody has asked for at the end is given up.
+        """
+        with ThreadPoolExecutor(1, "load") as thread:
+            _loading[self._spec.run_id] = thread.submit(self._load_and_prepare)
+            try:
+                yield
+            finally:
+                _loading.pop(self._spec.run_id, None)
+
     def load_model(self) -> Model:
         """Loads the model: once a process, or as often as a machine is to have it."""
+        loading = _loading.pop(self._spec.run_id, None)
+        return self._load() if loading is None else loading.result()
+
+    def _load_and_prepare(self) -> LoadedModel:
+        loaded = self._load()
+        loaded.prepare()
+        return loaded
+
+    def _load(self) -> LoadedModel:
         started = CLOCK.seconds()
         settle_devices(self._tf_threads, self._calls_at_once)
         folder = local_copy(self._model.uri, self._model.digest)
@@ -110,6 +134,10 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
             "max_batch_size": rows,
             "element_size_fn": partial(_size_in_rows, full_batch_rows=rows),
         }
+
+
+# By the ids of the runs that will score with them.
+_loading: dict[str, Future[LoadedModel]] = {}
 
 
 class ScoredRows(NamedTuple):

@@ -18,7 +18,7 @@ QUERY_POLL = Point("query poll", _BQ, "GET", r"/(queries|jobs)/bulkscore_\w+_que
 TABLE_CREATE = Point("run table create", _BQ, "POST", r"/tables(\?|$)")
 SESSION_CREATE = Point("read session create", _READ, "CreateReadSession")
 FIRST_MESSAGE = Point("ReadRows, 1st message", _READ, "ReadRows")
-MIDDLE_MESSAGE = Point("ReadRows, middle", _READ, "ReadRows", nth=2, messages=1)
+MIDDLE_MESSAGE = Point("ReadRows, middle", _READ, "ReadRows", messages=2)
 UPLOAD_START = Point("upload start", _GCS, "POST", r"/upload/storage/")
 UPLOAD_DATA = Point("upload data", _GCS, "PUT", r"upload")
 LOAD_INSERT = Point("load insert", _BQ, "POST", _JOBS, r'"jobId": "bulkscore_\w+_load_scored_\w+"')

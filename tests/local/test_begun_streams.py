@@ -1,44 +1,109 @@
-"""A process that reads what it has split begins before it is asked; nobody else does."""
+"""What is read before the pipeline asks for it: for one process that reads all, and nobody else."""
 
 from __future__ import annotations
 
 import pickle
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from scoring.schema import Field
 from transforms import read
 
-# Two pages of the embedded server, and so two streams.
+# Two pages of the embedded server, and so up to two streams.
 _ROWS = 150_000
+_TIMEOUT_S = 30.0
 
 
-@pytest.mark.parametrize("is_read_here", [True, False])
-def test_the_first_stream_is_read_from_the_split_on(
-    client: bigquery.Client, dataset: str, *, is_read_here: bool
-) -> None:
+@pytest.fixture
+def source(client: bigquery.Client, dataset: str) -> read.Source:
     client.query(
         f"CREATE TABLE {dataset}.t AS SELECT id FROM UNNEST(GENERATE_ARRAY(1, {_ROWS})) AS id"
     ).result()
-    source = read.Source(
-        f"{client.project}.{dataset}.t",
-        None,
-        (Field("id", "INTEGER"),),
-        client.project,
-        "no_query",
-        is_read_here=is_read_here,
-    )
-    bundles = list(read._TableSource(source).split(1))
-    # As they reach a bundle.
-    streams: list[Any] = [pickle.loads(pickle.dumps(bundle.source)) for bundle in bundles]
-    begun = [stream.read_stream_name in read._begun for stream in streams]
+    table = f"{client.project}.{dataset}.t"
+    return read.Source(table, None, (Field("id", "INTEGER"),), client.project, f"job_{dataset}")
 
-    assert len(begun) > 1
-    assert begun == [is_read_here] + [False] * (len(begun) - 1)
-    # Also when it is read a second time.
-    for _ in range(2):
-        pages = [page for stream in streams for page in stream.read_arrow()]
-        assert sorted(i for page in pages for i in page["id"].to_pylist()) == [*range(1, _ROWS + 1)]
-    assert not {stream.read_stream_name for stream in streams} & read._begun.keys()
+
+def _streams(source: read.Source) -> list[Any]:
+    """The streams of the source as they reach a bundle."""
+    bundles = read._TableSource(source).split(1)
+    return [pickle.loads(pickle.dumps(bundle.source)) for bundle in bundles]
+
+
+def _ids(streams: list[Any]) -> list[int]:
+    pages = (page for stream in streams for page in stream.read_arrow())
+    return sorted(i for page in pages for i in page["id"].to_pylist())
+
+
+def _begun(streams: list[Any]) -> list[bool]:
+    return [stream.read_stream_name in read._begun for stream in streams]
+
+
+def test_in_the_block_one_stream_is_read_ahead(source: read.Source) -> None:
+    with read.reading(source):
+        assert read._TableSource(source).estimate_size() is None
+        streams = _streams(source)
+        assert _begun(streams) == [True]
+        assert _ids(streams) == [*range(1, _ROWS + 1)]
+        assert _begun(streams) == [False]
+        # Also when it is read a second time.
+        assert _ids(streams) == [*range(1, _ROWS + 1)]
+
+
+def test_without_it_and_for_other_sources_nothing_begins(source: read.Source) -> None:
+    with read.reading(source):
+        streams = _streams(replace(source, query_job_id="of_another_run"))
+        assert len(streams) > 1
+        assert not any(_begun(streams))
+    assert read._TableSource(source).estimate_size() is not None
+    assert not any(_begun(_streams(source)))
+    assert _ids(streams) == [*range(1, _ROWS + 1)]
+
+
+def test_the_result_of_a_query_is_read_ahead_too(source: read.Source) -> None:
+    some = replace(source, table=None, query=f"SELECT id FROM `{source.table}` WHERE id <= 10")
+    with read.reading(some):
+        streams = _streams(some)
+        assert _begun(streams) == [True]
+        assert _ids(streams) == [*range(1, 11)]
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_what_nobody_reads_is_given_up(source: read.Source, *, splits: bool) -> None:
+    before = threading.active_count()
+    streams = []
+    with read.reading(source):
+        if splits:
+            streams = _streams(source)
+    _wait_until(lambda: not read._begun)
+    assert source.query_job_id not in read._opening
+    # Those that open and read have ended.
+    _wait_until(lambda: threading.active_count() <= before)
+    if splits:
+        assert _ids(streams) == [*range(1, _ROWS + 1)]
+
+
+def test_what_cannot_be_opened_fails_where_it_is_split(source: read.Source) -> None:
+    gone = replace(source, table=f"{source.table}_gone")
+    with read.reading(gone), pytest.raises(GoogleAPICallError, match="t_gone"):
+        _streams(gone)
+    assert not read._opening
+
+
+def test_an_export_is_not_read_ahead(source: read.Source) -> None:
+    exported = replace(source, method=read.EXPORT)
+    with read.reading(exported):
+        assert not read._opening
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

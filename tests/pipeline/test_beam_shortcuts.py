@@ -1,6 +1,7 @@
 """What Beam is spared changes nothing of what it finds out."""
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
 from apache_beam.runners.worker.statesampler import StateSampler
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms import userstate
+from apache_beam.transforms import core, userstate
 from apache_beam.utils.counters import CounterFactory
 
 from pipeline.beam_shortcuts import ParsedOptions, take_shortcuts
@@ -69,11 +70,34 @@ class _Counting(beam.DoFn):
 @pytest.mark.parametrize("dofn", [_Plain(), _Counting()])
 def test_a_dofn_has_the_state_that_beam_finds(dofn: beam.DoFn) -> None:
     take_shortcuts()
-    inspect: Any = userstate.get_dofn_specs
-    expected = inspect.__wrapped__(dofn)
+    specs: Any = userstate.get_dofn_specs
+    expected = specs.__wrapped__(dofn)
 
-    assert [inspect(dofn), inspect(dofn)] == [expected, expected]
+    assert [specs(dofn), specs(dofn)] == [expected, expected]
     assert userstate.is_stateful_dofn(dofn) == isinstance(dofn, _Counting)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [_Plain().process, _Counting().process, _Counting().setup, _Counting.process, len, lambda x: x],
+)
+def test_a_function_has_the_arguments_that_beam_finds(function: Callable[..., Any]) -> None:
+    take_shortcuts()
+    arguments: Any = core.get_function_args_defaults
+    expected = arguments.__wrapped__(function)
+
+    found = arguments(function)
+    assert found == expected
+    # Nobody can change what the next one gets.
+    found[0].clear()
+    assert arguments(function) == expected
+
+
+def test_no_source_is_read_for_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_shortcuts()
+    monkeypatch.setattr(inspect, "getsourcelines", None)
+    with beam.Pipeline("FnApiRunner") as root:
+        assert_that(root | beam.Create([1]) | beam.ParDo(_Plain()), equal_to([1]))
 
 
 def test_state_works() -> None:

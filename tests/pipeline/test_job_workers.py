@@ -72,7 +72,7 @@ def test_two_processes_score_every_row_once_and_load_the_model_once_each_or_toge
     options = job.pipeline_options(parsed.beam_args, temp_location=numbers.cloud.temp_location)
     machines = machines_of(options)
     plan, _ = make_plan(parsed.config, numbers.client, numbers.folder, datetime.now(UTC), machines)
-    assert not plan.source.is_read_here
+    assert not machines.are_one_thread_here
     pipeline = beam.Pipeline(options=options)
     build(pipeline, plan)
     make_run_tables(numbers.client, plan.publication, datetime.now(UTC))

@@ -187,15 +187,14 @@ def test_the_page_shows_what_is_printed() -> None:
     ("given", "expected"),
     [
         ([], True),
-        (["direct_num_workers=2", "direct_running_mode=multi_threading"], True),
+        (["direct_num_workers=1", "direct_running_mode=multi_threading"], True),
         (["direct_num_workers=1", "direct_running_mode=multi_processing"], True),
+        (["direct_num_workers=2", "direct_running_mode=multi_threading"], False),
         (["direct_num_workers=2", "direct_running_mode=multi_processing"], False),
         (["runner=DataflowRunner"], False),
         (["runner=DataflowRunner", "experiments=no_use_multiple_sdk_containers"], False),
         (["runner=FlinkRunner"], False),
     ],
 )
-def test_only_one_process_of_this_machine_begins_to_read_early(
-    given: list[str], *, expected: bool
-) -> None:
-    assert _machines(*given).are_one_process_here == expected
+def test_only_one_thread_of_this_machine_starts_early(given: list[str], *, expected: bool) -> None:
+    assert _machines(*given).are_one_thread_here == expected

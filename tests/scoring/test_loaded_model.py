@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import convolutional_models
 import exported_models
 import numpy as np
 import pytest
 import saved_models
+import unusual_models
 from conversion_oracle import EDGES, as_python, describe
 
 from scoring.conversions import find_conversion, numpy_dtype
@@ -315,3 +317,38 @@ def test_a_call_with_zeros_tells_a_model_that_takes_none_from_one_that_takes_not
 def _only(folder: Path) -> tuple[tuple[str, ...], Signature]:
     info = read_saved_model(folder)
     return info.tags, choose_signature(info, None)
+
+
+class _Recording(LoadedModel):
+    """Keeps the numbers of rows of its calls."""
+
+    def __call__(self, feed: Any) -> Any:
+        self.__dict__.setdefault("calls", []).append(len(next(iter(feed.values()))))
+        return super().__call__(feed)
+
+
+@pytest.mark.parametrize(
+    ("builder", "calls"),
+    [
+        (saved_models.eight_floats, [2]),
+        (saved_models.weighted, [2]),
+        (unusual_models.summed, [2]),
+        # What such a call ends with says nothing.
+        (saved_models.wrong_rows, [2]),
+        (saved_models.fixed_batch_of_4, []),
+        (saved_models.fixed_batch_of_1, [1]),
+        (saved_models.no_inputs, []),
+        # A call more would show in those after it, or need not end.
+        (saved_models.picky_bytes, []),
+        (convolutional_models.counted, []),
+        (convolutional_models.noisy, []),
+        (convolutional_models.looped, []),
+    ],
+)
+def test_what_a_call_more_does_not_change_is_called_beforehand(
+    saved: Any, builder: saved_models.Builder, calls: list[int]
+) -> None:
+    folder = saved(builder)
+    model = _Recording(str(folder), *_only(folder))
+    model.prepare()
+    assert model.__dict__.get("calls", []) == calls

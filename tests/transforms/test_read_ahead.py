@@ -61,3 +61,16 @@ def test_whoever_stops_early_closes_the_generator() -> None:
     assert next(ahead) == 0
     del ahead
     assert closed.wait(_TIMEOUT_S)
+
+
+def test_what_nobody_wants_is_closed_without_having_been_read() -> None:
+    closed = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            closed.set()
+
+    ReadAhead(items()).close()
+    assert closed.wait(_TIMEOUT_S)

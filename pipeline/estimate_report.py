@@ -26,8 +26,8 @@ from pipeline.sizes import readable
 from scoring.batch import MAX_BATCH_BYTES
 from scoring.timing import Speed
 from transforms.parquet_files import FILES_BYTES
-from transforms.read import Source
 from transforms.resources import ScoringResources
+from transforms.source import Source
 
 _SHOWN_WORKERS = (1, 10, 100, 1000)
 

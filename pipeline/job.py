@@ -1,8 +1,8 @@
 """Running a plan with a Beam runner and telling what became of it."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,8 +31,8 @@ from pipeline.services import explained
 from scoring import metrics
 from transforms.publication import Publication
 from transforms.publishing_jobs import make_run_tables
-from transforms.read import reading
 from transforms.score import SavedModelHandler
+from transforms.table_source import reading
 
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", LOCAL_RUNNER})
 
@@ -87,38 +87,35 @@ def run(
     elif all(spec.dtype != "string" for spec in plan.model.signature.inputs):
         share_heaps()
     take_shortcuts()
-    with _early_start(plan, options):
-        return _run(plan, options, client)
-
-
-def _run(plan: Plan, options: PipelineOptions, client: bigquery.Client) -> Result | None:
-    with _new_pipeline(options) as pipeline:
+    is_alone = machines_of(options).are_one_thread_here
+    with contextlib.ExitStack() as begun:
+        if is_alone:
+            handler = SavedModelHandler(plan.spec, plan.model, plan.workers.resources)
+            begun.enter_context(handler.loading())
+        pipeline = begun.enter_context(_new_pipeline(options))
         build(pipeline, plan)
         _make_run_tables(client, plan.publication)
-        try:
-            with keyboard_interrupts():
-                running = pipeline.run()
-                if options.view_as(GoogleCloudOptions).template_location:
-                    return None
-                state = running.wait_until_finish()
-        except Exception as e:
-            reason = f"The pipeline failed: {reason_of(e)}"
-            raise failed_run(client, plan.publication, reason) from e
+        if is_alone:
+            # Not before: a query is paid for.
+            begun.enter_context(reading(plan.source))
+        return _run(pipeline, plan.publication, client)
+
+
+def _run(
+    pipeline: beam.Pipeline, publication: Publication, client: bigquery.Client
+) -> Result | None:
+    try:
+        with keyboard_interrupts():
+            running = pipeline.run()
+            if pipeline.options.view_as(GoogleCloudOptions).template_location:
+                return None
+            state = running.wait_until_finish()
+    except Exception as e:
+        raise failed_run(client, publication, f"The pipeline failed: {reason_of(e)}") from e
     if state != PipelineState.DONE:
         reason = f"The job ended in state {state}; its log has the reason"
-        raise failed_run(client, plan.publication, reason)
+        raise failed_run(client, publication, reason)
     return Result(_counters(running))
-
-
-@contextmanager
-def _early_start(plan: Plan, options: PipelineOptions) -> Iterator[None]:
-    """A block that reads ahead and loads the model, if one thread of this process is to do all."""
-    if not machines_of(options).are_one_thread_here:
-        yield
-        return
-    handler = SavedModelHandler(plan.spec, plan.model, plan.workers.resources)
-    with reading(plan.source), handler.loading():
-        yield
 
 
 def launch_idle(options: PipelineOptions, message: str) -> None:
@@ -159,7 +156,7 @@ def _check_temp_location(given: str | None) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _new_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     """An empty pipeline, of which nothing is left on this machine after the block."""
     try:

@@ -21,9 +21,9 @@ from scoring.compiled import check_compilable
 from scoring.signature import Signature
 from scoring.spec import ScoringSpec
 from transforms.publication import OutputProperties, Publication
-from transforms.read import Source
 from transforms.run_record import RUNS_FIELDS
 from transforms.score import ModelSource
+from transforms.source import Source
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pipeline.files import read_text
 from pipeline.services import PATIENT_RETRY, PATIENT_TIMEOUT_S, explained, said
 from scoring.schema import Field
 from scoring.spec import ScoringSpec
-from transforms.read import EXPORT, Source
+from transforms.source import EXPORT, Source
 
 _SQL_SUFFIX = ".sql"
 # Table types that the Storage Read API opens; a view is read through a query.

@@ -16,7 +16,7 @@ from unittest import mock
 import httplib2
 import requests.adapters
 
-from transforms import read, streams
+from transforms import streams, table_source
 
 SLEEP_FACTOR = 200.0
 TIMEOUT_FACTOR = 80.0
@@ -63,7 +63,9 @@ def hurried_timeouts() -> Iterator[None]:
             mock.patch.object(requests.adapters.HTTPAdapter, "send", hurried_send),
             mock.patch.object(httplib2.HTTPConnectionWithTimeout, "__init__", hurried_connection),
             mock.patch.object(streams, "CALL_TIMEOUT_S", streams.CALL_TIMEOUT_S / TIMEOUT_FACTOR),
-            mock.patch.object(read, "OPEN_TIMEOUT_S", read.OPEN_TIMEOUT_S / TIMEOUT_FACTOR),
+            mock.patch.object(
+                table_source, "OPEN_TIMEOUT_S", table_source.OPEN_TIMEOUT_S / TIMEOUT_FACTOR
+            ),
         ):
             stack.enter_context(patch)
         yield

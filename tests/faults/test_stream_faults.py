@@ -10,7 +10,8 @@ from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 
 from scoring.schema import Field
 from transforms import streams
-from transforms.read import Source, _open_session, _pages
+from transforms.source import Source
+from transforms.table_source import batches_of, open_session
 
 _ROWS = 95
 
@@ -31,12 +32,12 @@ def _read(faulty: FaultyCloud, source: Source, fault: Fault | None) -> list[int]
     """The ids of all rows, read as one stream."""
     client = faulty.client
     faulty.switch.arm(None)
-    session = _open_session(source, client.get_table(str(source.table)), 1)
+    session = open_session(source, client.get_table(str(source.table)), 1)
     (stream,) = session.streams
     faulty.switch.arm(fault)
     with hurry.hurried_sleeps(), hurry.hurried_timeouts():
         messages = streams.stream_messages(stream.name, is_filtered=False)
-        pages = list(_pages(messages, session.arrow_schema.serialized_schema))
+        pages = list(batches_of(messages, session.arrow_schema.serialized_schema))
     return [row for page in pages for row in page["id"].to_pylist()]
 
 

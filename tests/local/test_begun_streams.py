@@ -14,7 +14,9 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from scoring.schema import Field
-from transforms import read
+from transforms import table_source
+from transforms.source import EXPORT, Source
+from transforms.table_source import TableSource, reading
 
 # Two pages of the embedded server, and so up to two streams.
 _ROWS = 150_000
@@ -22,17 +24,17 @@ _TIMEOUT_S = 30.0
 
 
 @pytest.fixture
-def source(client: bigquery.Client, dataset: str) -> read.Source:
+def source(client: bigquery.Client, dataset: str) -> Source:
     client.query(
         f"CREATE TABLE {dataset}.t AS SELECT id FROM UNNEST(GENERATE_ARRAY(1, {_ROWS})) AS id"
     ).result()
     table = f"{client.project}.{dataset}.t"
-    return read.Source(table, None, (Field("id", "INTEGER"),), client.project, f"job_{dataset}")
+    return Source(table, None, (Field("id", "INTEGER"),), client.project, f"job_{dataset}")
 
 
-def _streams(source: read.Source) -> list[Any]:
+def _streams(source: Source) -> list[Any]:
     """The streams of the source as they reach a bundle."""
-    bundles = read._TableSource(source).split(1)
+    bundles = TableSource(source).split(1)
     return [pickle.loads(pickle.dumps(bundle.source)) for bundle in bundles]
 
 
@@ -42,12 +44,12 @@ def _ids(streams: list[Any]) -> list[int]:
 
 
 def _begun(streams: list[Any]) -> list[bool]:
-    return [stream.read_stream_name in read._begun for stream in streams]
+    return [stream.read_stream_name in table_source._begun for stream in streams]
 
 
-def test_in_the_block_one_stream_is_read_ahead(source: read.Source) -> None:
-    with read.reading(source):
-        assert read._TableSource(source).estimate_size() is None
+def test_in_the_block_one_stream_is_read_ahead(source: Source) -> None:
+    with reading(source):
+        assert TableSource(source).estimate_size() is None
         streams = _streams(source)
         assert _begun(streams) == [True]
         assert _ids(streams) == [*range(1, _ROWS + 1)]
@@ -56,50 +58,50 @@ def test_in_the_block_one_stream_is_read_ahead(source: read.Source) -> None:
         assert _ids(streams) == [*range(1, _ROWS + 1)]
 
 
-def test_without_it_and_for_other_sources_nothing_begins(source: read.Source) -> None:
-    with read.reading(source):
+def test_without_it_and_for_other_sources_nothing_begins(source: Source) -> None:
+    with reading(source):
         streams = _streams(replace(source, query_job_id="of_another_run"))
         assert len(streams) > 1
         assert not any(_begun(streams))
-    assert read._TableSource(source).estimate_size() is not None
+    assert TableSource(source).estimate_size() is not None
     assert not any(_begun(_streams(source)))
     assert _ids(streams) == [*range(1, _ROWS + 1)]
 
 
-def test_the_result_of_a_query_is_read_ahead_too(source: read.Source) -> None:
+def test_the_result_of_a_query_is_read_ahead_too(source: Source) -> None:
     some = replace(source, table=None, query=f"SELECT id FROM `{source.table}` WHERE id <= 10")
-    with read.reading(some):
+    with reading(some):
         streams = _streams(some)
         assert _begun(streams) == [True]
         assert _ids(streams) == [*range(1, 11)]
 
 
 @pytest.mark.parametrize("splits", [True, False])
-def test_what_nobody_reads_is_given_up(source: read.Source, *, splits: bool) -> None:
+def test_what_nobody_reads_is_given_up(source: Source, *, splits: bool) -> None:
     before = threading.active_count()
     streams = []
-    with read.reading(source):
+    with reading(source):
         if splits:
             streams = _streams(source)
-    _wait_until(lambda: not read._begun)
-    assert source.query_job_id not in read._opening
+    _wait_until(lambda: not table_source._begun)
+    assert source.query_job_id not in table_source._opening
     # Those that open and read have ended.
     _wait_until(lambda: threading.active_count() <= before)
     if splits:
         assert _ids(streams) == [*range(1, _ROWS + 1)]
 
 
-def test_what_cannot_be_opened_fails_where_it_is_split(source: read.Source) -> None:
+def test_what_cannot_be_opened_fails_where_it_is_split(source: Source) -> None:
     gone = replace(source, table=f"{source.table}_gone")
-    with read.reading(gone), pytest.raises(GoogleAPICallError, match="t_gone"):
+    with reading(gone), pytest.raises(GoogleAPICallError, match="t_gone"):
         _streams(gone)
-    assert not read._opening
+    assert not table_source._opening
 
 
-def test_an_export_is_not_read_ahead(source: read.Source) -> None:
-    exported = replace(source, method=read.EXPORT)
-    with read.reading(exported):
-        assert not read._opening
+def test_an_export_is_not_read_ahead(source: Source) -> None:
+    exported = replace(source, method=EXPORT)
+    with reading(exported):
+        assert not table_source._opening
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -10,8 +10,8 @@ from pipeline.estimate import AskedWorkers, Usage
 from pipeline.estimate_report import Estimate, estimate_text, workers_text
 from scoring.schema import Field
 from scoring.timing import Speed
-from transforms.read import Source
 from transforms.resources import ScoringResources
+from transforms.source import Source
 
 MB = 10**6
 # A thousand rows a second and core: 3.6 million rows are one vCPU-hour.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import apache_beam as beam
 
-# As Beam would when the job has begun, if it is one of this machine.
+# Beam would import it within the job.
 import apache_beam.runners.portability.fn_api_runner
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,

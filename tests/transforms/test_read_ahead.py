@@ -48,16 +48,16 @@ def test_items_are_made_before_anybody_asks_for_them() -> None:
     assert list(ahead) == [1, 2]
 
 
+def _many(closed: threading.Event) -> Generator[int, None, None]:
+    try:
+        yield from range(1_000_000)
+    finally:
+        closed.set()
+
+
 def test_whoever_stops_early_closes_the_generator() -> None:
     closed = threading.Event()
-
-    def items() -> Generator[int, None, None]:
-        try:
-            yield from range(1_000_000)
-        finally:
-            closed.set()
-
-    ahead = iter(ReadAhead(items()))
+    ahead = iter(ReadAhead(_many(closed)))
     assert next(ahead) == 0
     del ahead
     assert closed.wait(_TIMEOUT_S)
@@ -65,12 +65,5 @@ def test_whoever_stops_early_closes_the_generator() -> None:
 
 def test_what_nobody_wants_is_closed_without_having_been_read() -> None:
     closed = threading.Event()
-
-    def items() -> Generator[int, None, None]:
-        try:
-            yield from range(1_000_000)
-        finally:
-            closed.set()
-
-    ReadAhead(items()).close()
+    ReadAhead(_many(closed)).close()
     assert closed.wait(_TIMEOUT_S)

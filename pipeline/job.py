@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import apache_beam as beam
 
-# Beam would import it within the job.
+# Beam would import it within the job, whose time would count it.
 import apache_beam.runners.portability.fn_api_runner
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -89,10 +89,10 @@ def run(
     take_shortcuts()
     is_alone = machines_of(options).are_one_thread_here
     with contextlib.ExitStack() as begun:
+        pipeline = begun.enter_context(_new_pipeline(options))
         if is_alone:
             handler = SavedModelHandler(plan.spec, plan.model, plan.workers.resources)
             begun.enter_context(handler.loading())
-        pipeline = begun.enter_context(_new_pipeline(options))
         build(pipeline, plan)
         _make_run_tables(client, plan.publication)
         if is_alone:

@@ -22,12 +22,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from scoring import metrics
-from transforms.clients import (
-    bigquery_client,
-    bigquery_read_client,
-    job_once,
-    reads_locally,
-)
+from transforms.clients import bigquery_client, bigquery_read_client, job_once, reads_locally
 from transforms.read_ahead import ReadAhead
 from transforms.read_rows import ReadRowsMessage
 from transforms.source import DIRECT_READ, Source

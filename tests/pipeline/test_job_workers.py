@@ -1,6 +1,8 @@
 """Several worker threads and processes on this machine."""
 
+import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -13,7 +15,10 @@ from pipeline.graph import build
 from pipeline.machines import machines_of
 from pipeline.plan import make_plan
 from scoring import metrics
+from transforms import table_source
 from transforms.publishing_jobs import make_run_tables
+from transforms.score import SavedModelHandler
+from transforms.source import Source
 
 _ROWS = 5000
 
@@ -49,6 +54,38 @@ def test_two_threads_score_every_row_once_with_one_model(numbers: Workbench, sav
     assert outcome.code == cli.OK, outcome.stderr
     _assert_scored(numbers)
     assert outcome.stderr.count("Loaded model") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_early"),
+    [([], True), (["--direct_num_workers=2", "--direct_running_mode=multi_threading"], False)],
+)
+def test_a_job_of_one_thread_loads_the_model_in_another_and_reads_one_stream(
+    numbers: Workbench,
+    saved: Saved,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    *,
+    is_early: bool,
+) -> None:
+    load, open_session = SavedModelHandler._load, table_source.open_session
+    loaded_by, streams = list[str](), list[int]()
+
+    def watched_load(handler: SavedModelHandler) -> Any:
+        loaded_by.append(threading.current_thread().name)
+        return load(handler)
+
+    def watched_open(source: Source, table: Any, count: int) -> Any:
+        streams.append(count)
+        return open_session(source, table, count)
+
+    monkeypatch.setattr(SavedModelHandler, "_load", watched_load)
+    monkeypatch.setattr(table_source, "open_session", watched_open)
+    outcome = numbers.score(saved(vectors), "--key_columns=id", *flags)
+
+    assert outcome.code == cli.OK, outcome.stderr
+    assert [name.startswith("load") for name in loaded_by] == [is_early]
+    assert [count == 1 for count in streams] == [is_early]
 
 
 @pytest.mark.parametrize("sharing", [[], ["--model_copies=1", "--redistribute=on"]])

@@ -335,6 +335,7 @@ class _Recording(LoadedModel):
         (unusual_models.summed, [2]),
         # What such a call ends with says nothing.
         (saved_models.wrong_rows, [2]),
+        (exported_models.on_another_machine, [2]),
         (saved_models.fixed_batch_of_4, []),
         (saved_models.fixed_batch_of_1, [1]),
         (saved_models.no_inputs, []),

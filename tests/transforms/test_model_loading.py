@@ -10,6 +10,7 @@ from saved_models import vectors
 from scoring.errors import ModelError
 from scoring.matching import match_inputs
 from scoring.naming import match_outputs
+from scoring.savedmodel import LoadedModel
 from scoring.schema import Field
 from scoring.signature import choose_signature, read_saved_model
 from scoring.spec import ScoringSpec
@@ -53,13 +54,24 @@ def _arrived(handler: SavedModelHandler) -> SavedModelHandler:
     return copy
 
 
-def test_in_the_block_the_model_is_loaded_once(
-    spec: ScoringSpec, model: Path, caplog: pytest.LogCaptureFixture
+def test_in_the_block_the_model_is_loaded_and_prepared_once(
+    spec: ScoringSpec,
+    model: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    prepare, prepared = LoadedModel.prepare, list[LoadedModel]()
+
+    def watched(loaded: LoadedModel) -> None:
+        prepared.append(loaded)
+        prepare(loaded)
+
+    monkeypatch.setattr(LoadedModel, "prepare", watched)
     handler = _handler(spec, model)
     with caplog.at_level("INFO", "transforms.score"), handler.loading():
         begun = score._loading[spec.run_id]
         assert _arrived(handler).load_model() is begun.result()
+        assert prepared == [begun.result()]
     assert caplog.text.count("Loaded model") == 1
     assert not score._loading
 

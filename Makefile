@@ -64,7 +64,7 @@ bench-scale: .venv/installed ## score 2 and 20 million rows: how time and memory
 
 bench-peers: $(PEERS:%=build/peers/%/installed) ## install what the other contestants need, each apart
 
-sweep: .venv/installed ## break whole jobs in some 460 ways and compare every row (20 minutes)
+sweep: .venv/installed ## break whole jobs in some 460 ways and compare every row (7 to 20 minutes)
 	$(BIN)/python tests/faults/sweep.py
 
 chain: .venv/installed build/worker/installed ## launch the template on a local Dataflow, up to rows in BigQuery

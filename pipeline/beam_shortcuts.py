@@ -1,7 +1,7 @@
 """Work that Beam does over and over for a graph, done once.
 
-None of it depends on the rows, so that it is a good part of a small job: a quarter of a second, of
-one that takes 1.3 s.  Beam has no settings for it.
+None of it depends on the rows, so that it is a good part of a small job: without shortcuts one of
+2 million light rows takes 1.14 s, with them 0.91 s.  Beam has no settings for it.
 """
 
 import functools

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.contestants import ours
 from benchmarks.contestants.bare import CONSTANTS
+from benchmarks.peers.ray import COLD
 from benchmarks.task import Report, Task
 from benchmarks.workload import Workload
 
@@ -74,9 +75,9 @@ def _python(peer: str) -> Path:
     return PEERS / peer / "bin" / "python"
 
 
-def _peer(name: str) -> Callable[[Task, Workload], list[str]]:
+def _peer(name: str, *arguments: str) -> Callable[[Task, Workload], list[str]]:
     """The program of a peer, run by the interpreter of its own environment."""
-    return _run_by(_python(name), f"peers.{name}.program")
+    return _run_by(_python(name), f"peers.{name}.program", *arguments)
 
 
 def _any(_: Workload) -> bool:
@@ -163,6 +164,14 @@ CONTESTANTS = {
             "Ray Data",
             "cluster and TensorFlow up before; one fused task a block, Parquet, one load job",
             _peer("ray"),
+            _for_peers,
+            peer="ray",
+        ),
+        Contestant(
+            "ray_cold",
+            "Ray Data, cold",
+            "the same; starting the cluster and TensorFlow in its workers is part of the job",
+            _peer("ray", COLD),
             _for_peers,
             peer="ray",
         ),

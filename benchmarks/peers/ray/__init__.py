@@ -1,1 +1,4 @@
 """Ray Data."""
+
+COLD = "--cold"
+"""Has the program count the start of the cluster."""

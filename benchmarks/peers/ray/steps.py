@@ -14,8 +14,7 @@ from scoring.runtime import tensorflow
 
 def import_tensorflow(batch: Any) -> Any:
     """Gets a worker ready; the batch goes through."""
-    # Two processes share the cores.
-    tensorflow().config.threading.set_intra_op_parallelism_threads(1)
+    _settle()
     return batch
 
 
@@ -28,4 +27,11 @@ def score_table(table: pa.Table, task: Task) -> Iterator[pa.Table]:
 
 @cache
 def _scorer(folder: str) -> Scorer:
+    _settle()
     return Scorer(Task.read(Path(folder) / "task.json"))
+
+
+@cache
+def _settle() -> None:
+    # Two processes share the cores.
+    tensorflow().config.threading.set_intra_op_parallelism_threads(1)

@@ -159,7 +159,7 @@ def process_memory(
 
     Args:
       programs_bytes: size of a process with Python, Arrow, Beam and the clients of Google Cloud.
-      held_bytes: what a thread holds of a batch and of files that are being written.
+      held_bytes: what a thread holds of batches and of files that are being written.
       threads: that score at the same time.
     """
     calls = usage.peak_bytes - usage.loaded_bytes

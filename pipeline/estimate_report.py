@@ -53,7 +53,8 @@ class Estimate:
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        held_bytes = MAX_BATCH_BYTES + FILES_BYTES
+        # One batch is scored and the next one read.
+        held_bytes = 2 * MAX_BATCH_BYTES + FILES_BYTES
         return process_memory(self.usage, self.programs_bytes, held_bytes, self.asked.threads)
 
     @property
@@ -176,7 +177,7 @@ def _memory_lines(estimate: Estimate) -> Iterator[str]:
         yield f"at most {readable(memory.calls)} calls of {usage.call_rows:,} rows, {tried}"
     else:
         yield f"{readable(memory.calls)} calls of {usage.call_rows:,} rows"
-    yield f"{readable(memory.held)} a batch and files being written"
+    yield f"{readable(memory.held)} batches and files being written"
 
 
 def _machine_lines(estimate: Estimate) -> Iterator[str]:

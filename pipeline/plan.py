@@ -183,6 +183,7 @@ def _source(
         method=config.read_method,
         query_location=info.location,
         kms_key=publication.output_properties.kms_key,
+        batch_rows=spec.batch_rows,
     )
 
 

@@ -1,28 +1,31 @@
-"""The next item is made while the last one is worked on."""
+"""The next items are made while the last ones are worked on."""
 
 import threading
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from queue import Empty, Queue
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class _End:
-    """No item comes any more, because of `error` if there is one."""
-
-    error: BaseException | None = None
-
-
 class ReadAhead(Generic[Item]):
-    """The items of a generator, which a thread of its own runs from now on, one or two ahead."""
+    """The items of a generator, which a thread of its own runs from now on.
 
-    def __init__(self, items: Generator[Item, None, None]) -> None:
+    It rests while the items that nobody has asked for are larger than `enough`, in sum of `size`.
+    """
+
+    def __init__(
+        self, items: Generator[Item, None, None], size: Callable[[Item], int], enough: int
+    ) -> None:
         self._items = items
-        self._ready: Queue[Item | _End] = Queue(maxsize=1)
-        self._stopped = threading.Event()
+        self._size = size
+        self._enough = enough
+        self._ready: deque[Item] = deque()
+        self._ready_size = 0
+        self._has_ended = False
+        self._error: BaseException | None = None
+        self._is_stopped = False
+        self._changed = threading.Condition()
         # A daemon: nobody waits at exit for an item that nobody wants.
         threading.Thread(target=self._fill, daemon=True).start()
 
@@ -35,33 +38,51 @@ class ReadAhead(Generic[Item]):
           BaseException: what the generator raised, after the items before it.
         """
         try:
-            while not isinstance(item := self._ready.get(), _End):
-                yield item
-            if item.error is not None:
-                raise item.error
+            while self._awaited():
+                yield self._next()
+            if self._error is not None:
+                raise self._error
         finally:
             self.close()
 
     def close(self) -> None:
         """Nobody wants a further item."""
-        self._stopped.set()
-        self._make_room()
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+
+    def _awaited(self) -> bool:
+        """Whether there is a next item, once that is known."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._has_ended)
+            return bool(self._ready)
+
+    def _next(self) -> Item:
+        with self._changed:
+            item = self._ready.popleft()
+            self._ready_size -= self._size(item)
+            self._changed.notify()
+            return item
 
     def _fill(self) -> None:
+        error: BaseException | None = None
         try:
             for item in self._items:
-                self._ready.put(item)
-                if self._stopped.is_set():
+                self._add(item)
+                if self._is_stopped:
                     self._items.close()
-                    return
-        except BaseException as error:
-            self._ready.put(_End(error))
-        else:
-            self._ready.put(_End())
+                    break
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._error = error
+            self._has_ended = True
+            self._changed.notify()
 
-    def _make_room(self) -> None:
-        """Lets a `put` that waits go on; no further one follows it."""
-        try:
-            self._ready.get_nowait()
-        except Empty:
-            return
+    def _add(self, item: Item) -> None:
+        """Adds an item and waits until another one is wanted, or none."""
+        with self._changed:
+            self._ready.append(item)
+            self._ready_size += self._size(item)
+            self._changed.notify()
+            self._changed.wait_for(lambda: self._is_stopped or self._ready_size <= self._enough)

@@ -17,7 +17,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.typehints.decorators import no_annotations
 
 from scoring import metrics
-from scoring.batch import CALLS_AT_ONCE, MAX_BATCH_BYTES, Clock, Model, ScoredBatch, Scorer
+from scoring.batch import CALLS_AT_ONCE, Clock, Model, ScoredBatch, Scorer
 from scoring.classes import exploded
 from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
@@ -26,7 +26,7 @@ from scoring.spec import ScoringSpec
 from transforms.call_statistics import CallTally, call_tally
 from transforms.model_files import local_copy
 from transforms.objects import object_fetcher
-from transforms.record_batches import parts_of
+from transforms.record_batches import parts_of, size_in_rows
 from transforms.resources import ScoringResources
 
 _LOGGER = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         return {
             "min_batch_size": rows,
             "max_batch_size": rows,
-            "element_size_fn": partial(_size_in_rows, full_batch_rows=rows),
+            "element_size_fn": partial(size_in_rows, full_batch_rows=rows),
         }
 
 
@@ -252,9 +252,3 @@ class _Separate(beam.DoFn):
             rate = self._rows / (now - self._started)
             _LOGGER.info("%s rows so far in this worker, %.0f rows/s", f"{self._rows:,}", rate)
             self._reported = now
-
-
-def _size_in_rows(batch: pa.RecordBatch, full_batch_rows: int) -> int:
-    """The batch's rows, or more of them where its rows are so wide that fewer fill a batch."""
-    by_bytes = int(batch.nbytes) * full_batch_rows // MAX_BATCH_BYTES
-    return max(int(batch.num_rows), by_bytes)

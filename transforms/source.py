@@ -24,6 +24,7 @@ class Source:
       query_location: where that job runs; outside of the US and EU a job is only found with it.
       method: DIRECT_READ or EXPORT.
       kms_key: the Cloud KMS key that encrypts the query's result.
+      batch_rows: rows that are scored together: a batch is read while the one before it is scored.
     """
 
     table: str | None
@@ -36,6 +37,7 @@ class Source:
     method: str = DIRECT_READ
     query_location: str | None = None
     kms_key: str | None = None
+    batch_rows: int = 1
 
     @property
     def beam_name(self) -> dict[str, str | None]:

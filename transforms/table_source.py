@@ -25,6 +25,7 @@ from scoring import metrics
 from transforms.clients import bigquery_client, bigquery_read_client, job_once, reads_locally
 from transforms.read_ahead import ReadAhead
 from transforms.read_rows import ReadRowsMessage
+from transforms.record_batches import size_in_rows
 from transforms.source import DIRECT_READ, Source
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 
@@ -77,10 +78,11 @@ class TableSource(beam_bigquery._CustomBigQueryStorageSource):
 class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
     """One stream of a read session, as record batches."""
 
-    def __init__(self, stream: str, serialized_schema: bytes, is_filtered: bool) -> None:
+    def __init__(self, stream: str, serialized_schema: bytes, source: Source) -> None:
         super().__init__(stream, use_native_datetime=True)
         self._serialized_schema = serialized_schema
-        self._is_filtered = is_filtered
+        self._is_filtered = bool(source.row_restriction)
+        self._batch_rows = source.batch_rows
 
     def split(
         self, desired_bundle_size: int, start_position: Any = None, stop_position: Any = None
@@ -116,7 +118,12 @@ class _StreamSource(beam_bigquery._CustomBigQueryStorageStreamSource):
         messages = stream_messages(
             self.read_stream_name, is_filtered=self._is_filtered, on_throttle=throttled_s.append
         )
-        return _Reading(ReadAhead(batches_of(messages, self._serialized_schema)), throttled_s)
+        pages = ReadAhead(
+            batches_of(messages, self._serialized_schema),
+            size=partial(size_in_rows, full_batch_rows=self._batch_rows),
+            enough=self._batch_rows,
+        )
+        return _Reading(pages, throttled_s)
 
 
 @dataclass(frozen=True)
@@ -211,8 +218,7 @@ def _stream_sources(
     """Opens a read session with at most so many streams."""
     session = open_session(source, table, count)
     schema = session.arrow_schema.serialized_schema
-    is_filtered = bool(source.row_restriction)
-    return [_StreamSource(stream.name, schema, is_filtered) for stream in session.streams]
+    return [_StreamSource(stream.name, schema, source) for stream in session.streams]
 
 
 def open_session(source: Source, table: bigquery.TableReference, streams: int) -> Any:

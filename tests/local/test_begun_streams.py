@@ -76,6 +76,15 @@ def test_the_result_of_a_query_is_read_ahead_too(source: Source) -> None:
         assert _ids(streams) == [*range(1, 11)]
 
 
+@pytest.mark.parametrize(("batch_rows", "pages"), [(1, 1), (_ROWS, 3)])
+def test_a_batch_is_read_ahead(source: Source, batch_rows: int, pages: int) -> None:
+    with reading(replace(source, batch_rows=batch_rows)):
+        (stream,) = _streams(source)
+        ahead = table_source._begun[stream.read_stream_name].pages
+        _wait_until(lambda: len(ahead._ready) >= pages)
+        assert _ids([stream]) == [*range(1, _ROWS + 1)]
+
+
 @pytest.mark.parametrize("splits", [True, False])
 def test_what_nobody_reads_is_given_up(source: Source, *, splits: bool) -> None:
     before = threading.active_count()

@@ -62,7 +62,8 @@ def test_what_is_known_of_a_table() -> None:
         "time of a row": "1 ms of one core | 1,000 rows took 0.90 s here and 1.00 s of processor "
         "time; the longer counts",
         "memory of a process": "1.3 GB, of which | 850.0 MB Python, TensorFlow and Beam | "
-        "200.0 MB the model | 100.0 MB calls of 64 rows | 117.4 MB a batch and files being written",
+        "200.0 MB the model | 100.0 MB calls of 64 rows | 184.5 MB batches and files being "
+        "written",
         "machine type": "n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room | "
         "2.3 GB for 1 process and the system",
     }
@@ -110,11 +111,11 @@ def test_what_is_not_known_is_said_to_be_unknown(
     [
         (
             _asked(machine_type="n2-standard-4"),
-            "n2-standard-4: 4 vCPUs, 16 GB, has room | 6.1 GB for 4 processes and the system",
+            "n2-standard-4: 4 vCPUs, 16 GB, has room | 6.3 GB for 4 processes and the system",
         ),
         (
             _asked(machine_type="n1-highcpu-2"),
-            "n1-highcpu-2: 2 vCPUs, 1.8 GB, TOO SMALL | 3.5 GB for 2 processes and the system | "
+            "n1-highcpu-2: 2 vCPUs, 1.8 GB, TOO SMALL | 3.7 GB for 2 processes and the system | "
             "n1-standard-1: 1 vCPU, 3.75 GB, the smallest with room | "
             "2.3 GB for 1 process and the system",
         ),
@@ -133,7 +134,7 @@ def test_what_is_not_known_is_said_to_be_unknown(
                 _asked(machine_type="n2-standard-4"), resources=ScoringResources(model_copies=1)
             ),
             "n2-standard-4: 4 vCPUs, 16 GB, has room | "
-            "6.3 GB for 4 processes and 1 copy of the model and the system",
+            "6.6 GB for 4 processes and 1 copy of the model and the system",
         ),
         (
             replace(ESTIMATE, usage=replace(USAGE, loaded_bytes=10**12, peak_bytes=10**12)),

@@ -124,6 +124,10 @@ def test_the_graph_has_the_shape_of_the_golden_file(plan: Plan, tmp_path: Path) 
     )
 
 
+def test_a_batch_is_read_while_another_is_scored(plan: Plan) -> None:
+    assert plan.source.batch_rows == plan.spec.batch_rows > 1
+
+
 def test_the_scoring_step_alone_carries_the_hints(plan: Plan) -> None:
     graph = _graph(plan, redistributes=True, **_HINTS).to_runner_api()
     environments = graph.components.environments

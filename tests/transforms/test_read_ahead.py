@@ -10,8 +10,14 @@ from transforms.read_ahead import ReadAhead
 _TIMEOUT_S = 30.0
 
 
-def test_every_item_comes_in_order() -> None:
-    assert list(ReadAhead(i for i in range(1000))) == list(range(1000))
+def _ahead(items: Generator[int, None, None], enough: int = 1) -> ReadAhead[int]:
+    """Each item is as large as it says."""
+    return ReadAhead(items, size=int, enough=enough)
+
+
+@pytest.mark.parametrize("enough", [0, 1, 500, 1_000_000])
+def test_every_item_comes_in_order(enough: int) -> None:
+    assert list(_ahead((i for i in range(1000)), enough)) == list(range(1000))
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
@@ -22,12 +28,12 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     found: list[int] = []
     with pytest.raises(ValueError, match="broken"):
-        found.extend(ReadAhead(items()))
+        found.extend(_ahead(items()))
     assert list(_until_error(items())) == [1, 2]
 
 
 def _until_error(items: Generator[int, None, None]) -> Generator[int, None, None]:
-    ahead = iter(ReadAhead(items))
+    ahead = iter(_ahead(items))
     while True:
         try:
             yield next(ahead)
@@ -43,9 +49,47 @@ def test_items_are_made_before_anybody_asks_for_them() -> None:
         made.set()
         yield 2
 
-    ahead = ReadAhead(items())
+    ahead = _ahead(items())
     assert made.wait(_TIMEOUT_S)
     assert list(ahead) == [1, 2]
+
+
+def test_it_rests_while_more_than_enough_is_ready() -> None:
+    enough = 10
+    wanted = 0
+    has_begun = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        made = 0
+        for size in [4, 5, 1, 3, 2] * 200:
+            assert made - wanted <= enough
+            made += size
+            if made > enough:
+                has_begun.set()
+            yield size
+
+    ahead = iter(_ahead(items(), enough))
+    assert has_begun.wait(_TIMEOUT_S)
+    # What is being asked for counts as asked for.
+    found = 0
+    while found < 3000:
+        wanted = found + 5
+        found += next(ahead)
+    assert next(ahead, None) is None
+
+
+def test_one_who_waits_gets_an_item_as_soon_as_it_is_made() -> None:
+    got = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        yield 1
+        assert got.wait(_TIMEOUT_S)
+        yield 2
+
+    ahead = iter(_ahead(items(), enough=1_000_000))
+    assert next(ahead) == 1
+    got.set()
+    assert list(ahead) == [2]
 
 
 def _many(closed: threading.Event) -> Generator[int, None, None]:
@@ -57,7 +101,7 @@ def _many(closed: threading.Event) -> Generator[int, None, None]:
 
 def test_whoever_stops_early_closes_the_generator() -> None:
     closed = threading.Event()
-    ahead = iter(ReadAhead(_many(closed)))
+    ahead = iter(_ahead(_many(closed)))
     assert next(ahead) == 0
     del ahead
     assert closed.wait(_TIMEOUT_S)
@@ -65,5 +109,5 @@ def test_whoever_stops_early_closes_the_generator() -> None:
 
 def test_what_nobody_wants_is_closed_without_having_been_read() -> None:
     closed = threading.Event()
-    ReadAhead(_many(closed)).close()
+    _ahead(_many(closed)).close()
     assert closed.wait(_TIMEOUT_S)

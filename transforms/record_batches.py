@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from apache_beam.coders import Coder, PickleCoder, registry
 
-from scoring.batch import MAX_BATCH_BYTES, MAX_FEED_BYTES, ScoredBatch
+from scoring.batch import MAX_FEED_BYTES, ScoredBatch
 from scoring.imports import use_jemalloc
 
 
@@ -60,12 +60,6 @@ def parts_of(page: pa.RecordBatch, most_rows: int) -> Iterator[pa.RecordBatch]:
     rows = max(1, min(most_rows, MAX_FEED_BYTES // row_bytes))
     for start in range(0, page.num_rows, rows):
         yield page.slice(start, rows)
-
-
-def size_in_rows(page: pa.RecordBatch, full_batch_rows: int) -> int:
-    """The page's rows, or more of them where its rows are so wide that fewer fill a batch."""
-    by_bytes = int(page.nbytes) * full_batch_rows // MAX_BATCH_BYTES
-    return max(int(page.num_rows), by_bytes)
 
 
 def use_record_batch_coders() -> None:

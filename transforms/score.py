@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,10 +22,11 @@ from scoring.runtime import settle_devices
 from scoring.savedmodel import LoadedModel
 from scoring.signature import Signature
 from scoring.spec import ScoringSpec
+from transforms.batching import GrowingBatches
 from transforms.call_statistics import CallTally, call_tally
 from transforms.model_files import local_copy
 from transforms.objects import object_fetcher
-from transforms.record_batches import parts_of, size_in_rows
+from transforms.record_batches import parts_of
 from transforms.resources import ScoringResources
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
     """Scores record batches with a TensorFlow SavedModel inside RunInference.
 
     An element is a record batch; a batch is made of as many of them as hold `spec.batch_rows`
-    rows or MAX_BATCH_BYTES, and is cut again where the model is called with less.
+    rows or MAX_BATCH_BYTES, the first ones of fewer, and is cut again where the model is called
+    with less.
 
     Where processes share copies of the model, only its calls cross to the process that has one:
     columns become tensors, and tensors columns, in the process that has the rows.
@@ -127,12 +128,12 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, ScoredBatch, Model]):
         return metrics.NAMESPACE
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
-        """Batches by rows, of a fixed size: a size found by timing can run out of memory."""
+        """Batches by rows, not by time: a size found by timing can run out of memory."""
         rows = self._spec.batch_rows
         return {
             "min_batch_size": rows,
             "max_batch_size": rows,
-            "element_size_fn": partial(size_in_rows, full_batch_rows=rows),
+            "element_size_fn": GrowingBatches(rows),
         }
 
 

@@ -22,10 +22,10 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from scoring import metrics
+from transforms.batching import size_in_rows
 from transforms.clients import bigquery_client, bigquery_read_client, job_once, reads_locally
 from transforms.read_ahead import ReadAhead
 from transforms.read_rows import ReadRowsMessage
-from transforms.record_batches import size_in_rows
 from transforms.source import DIRECT_READ, Source
 from transforms.streams import OPEN_RETRY, OPEN_TIMEOUT_S, stream_messages
 

@@ -1,5 +1,6 @@
 """How fast a model scores, measured with a few rows that are scored over and over."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ def _round(scorer: Scorer, sample: pa.RecordBatch, rows: int, wall: Seconds, cpu
     page = sample.slice(0, 0)
     while done < rows:
         call_rows = scorer.call_rows(sample)
-        page_rows = min(rows, _PAGE_CALLS * call_rows)
+        left_calls = math.ceil((rows - done) / call_rows)
+        page_rows = min(rows, min(left_calls, _PAGE_CALLS) * call_rows)
         if page.num_rows != page_rows:
             page = _page(sample, page_rows)
         started, cpu_started = wall(), cpu()

@@ -205,13 +205,15 @@ class Scorer:
     def _slice_rows(self, left: int, most: int, *, is_first: bool) -> int:
         """Rows of the next slice of a batch, of which `left` are left, at most `most`.
 
-        Once the size of calls is found, slices become smaller towards the end of the batch, so that
-        no thread waits long for the last one, however unlike the rows are.  A batch that fits one
-        call is only cut if that takes long: short calls at the same time hinder each other.
+        Once the size of calls is found, or wide rows leave no room for a larger one, slices become
+        smaller towards the end of the batch, so that no thread waits long for the last one, however
+        unlike the rows are.  A batch that fits one call is only cut if that takes long: short calls
+        at the same time hinder each other.
         """
         threads = self._calls_at_once
         is_short = is_first and left <= most and not self._size.is_long
-        if threads == 1 or is_short or not (self._shapes.is_any and self._size.is_found):
+        is_settled = self._size.is_found or most < self._size.rows
+        if threads == 1 or is_short or not (self._shapes.is_any and is_settled):
             return most
         least = math.ceil(most / _LEAST_PART)
         return min(most, max(least, math.ceil(left / (2 * threads))))

@@ -10,7 +10,7 @@ import pytest
 import saved_models
 from scorers import ID, NOW, SmallModel, batch_of, scoring_spec
 
-from scoring.batch import Clock, Scorer
+from scoring.batch import MAX_FEED_BYTES, Clock, Scorer
 from scoring.conversions import Values
 from scoring.errors import ModelError
 from scoring.schema import Field
@@ -97,6 +97,16 @@ def test_slices_become_smaller_towards_the_end_of_a_batch() -> None:
     list(scorer.score(batch))
     rows = [o.called_rows for o in scorer.score(batch)]
     assert rows == [25, 19, 14, 11, 8, 6, 5, 4, 4, 4]
+
+
+def test_slices_of_wide_rows_become_smaller_before_any_call_is_judged() -> None:
+    """Their calls never have as many rows as the search would try."""
+    scorer = _scorer(lambda feed: {"y": feed["x"] * 2}, 32)
+    rows = 20
+    payload = pa.array([bytes(MAX_FEED_BYTES // 8)] * rows)
+    batch = batch_of(COLUMNS, x=[1.0] * rows).append_column("payload", payload)
+    # Seven of them with their other columns are a call.
+    assert [o.called_rows for o in scorer.score(batch)] == [5, 4, 3, 2, 2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("seconds", "rows"), [(0.04, [32]), (0.4, [8, 6, 5, 4, 4, 4, 1])])

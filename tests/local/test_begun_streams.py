@@ -18,7 +18,7 @@ from transforms import table_source
 from transforms.source import EXPORT, Source
 from transforms.table_source import TableSource, reading
 
-# Two pages of the embedded server, and so up to two streams.
+# Three pages of the embedded server, and so more than one stream where that is allowed.
 _ROWS = 150_000
 _TIMEOUT_S = 30.0
 
@@ -76,12 +76,17 @@ def test_the_result_of_a_query_is_read_ahead_too(source: Source) -> None:
         assert _ids(streams) == [*range(1, 11)]
 
 
-@pytest.mark.parametrize(("batch_rows", "pages"), [(1, 1), (_ROWS, 3)])
-def test_a_batch_is_read_ahead(source: Source, batch_rows: int, pages: int) -> None:
+@pytest.mark.parametrize(("batch_rows", "pages"), [(1, 1), (_ROWS // 2, 2), (_ROWS, 3)])
+def test_more_than_a_batch_is_read_ahead_and_then_no_page(
+    source: Source, batch_rows: int, pages: int
+) -> None:
     with reading(replace(source, batch_rows=batch_rows)):
         (stream,) = _streams(source)
         ahead = table_source._begun[stream.read_stream_name].pages
-        _wait_until(lambda: len(ahead._ready) >= pages)
+        _wait_until(lambda: len(ahead._ready) == pages)
+        # In which it would read another one.
+        time.sleep(0.2)
+        assert len(ahead._ready) == pages
         assert _ids([stream]) == [*range(1, _ROWS + 1)]
 
 

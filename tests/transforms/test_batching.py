@@ -6,7 +6,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,11 +75,4 @@ def test_beam_makes_the_same_batches() -> None:
             | beam.BatchElements(_FULL, _FULL, element_size_fn=GrowingBatches(_FULL))
             | beam.Map(lambda batch: [int(page.num_rows) for page in batch])
         )
-        assert_that(batches, _are(_batched(pages)))
-
-
-def _are(expected: list[list[int]]):  # type: ignore[no-untyped-def]
-    def check(found: list[list[int]]) -> None:
-        assert found == expected
-
-    return check
+        assert_that(batches, equal_to(_batched(pages)))

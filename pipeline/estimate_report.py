@@ -53,7 +53,7 @@ class Estimate:
     @property
     def memory(self) -> ProcessMemory:
         """What a worker process needs."""
-        # One batch is scored and the next one read.
+        # One batch is scored and the next one read; the two pages at hand besides are not counted.
         held_bytes = 2 * MAX_BATCH_BYTES + FILES_BYTES
         return process_memory(self.usage, self.programs_bytes, held_bytes, self.asked.threads)
 

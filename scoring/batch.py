@@ -178,11 +178,12 @@ class Scorer:
         Args:
           batch: at least one row.
         """
-        return self._call_rows(int(batch.nbytes) // int(batch.num_rows))
-
-    def _call_rows(self, row_bytes: int) -> int:
-        most_rows = _rows_within_limit(max(row_bytes, self._tensor_row_bytes))
+        most_rows = self._most_rows(int(batch.nbytes) // int(batch.num_rows))
         return self._shapes.at_most(min(self._size.rows, most_rows))
+
+    def _most_rows(self, row_bytes: int) -> int:
+        """Rows of so many bytes, and of their tensors, that a call may have."""
+        return _rows_within_limit(max(row_bytes, self._tensor_row_bytes))
 
     def _started(self, batch: pa.RecordBatch) -> _Outcome:
         """The outcome of a slice: to be waited for where there are threads for it."""
@@ -194,25 +195,26 @@ class Scorer:
 
     def _slices(self, pages: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = _Rows(pages)
-        row_bytes = sum(int(page.nbytes) for page in pages) // max(1, rows.left)
+        most_rows = self._most_rows(sum(int(p.nbytes) for p in pages) // max(1, rows.left))
         is_first = True
         while rows.left:
-            # Asked each time: every call teaches.
-            most = self._call_rows(row_bytes)
-            yield rows.take(self._slice_rows(rows.left, most, is_first=is_first))
+            yield rows.take(self._slice_rows(rows.left, most_rows, is_first=is_first))
             is_first = False
 
-    def _slice_rows(self, left: int, most: int, *, is_first: bool) -> int:
-        """Rows of the next slice of a batch, of which `left` are left, at most `most`.
+    def _slice_rows(self, left: int, most_rows: int, *, is_first: bool) -> int:
+        """Rows of the next slice of a batch, of which `left` are left, at most `most_rows`.
 
         Once the size of calls is found, or wide rows leave no room for a larger one, slices become
         smaller towards the end of the batch, so that no thread waits long for the last one, however
-        unlike the rows are.  A batch that fits one call is only cut if that takes long: short calls
-        at the same time hinder each other.
+        unlike the rows are.  A batch that fits one call is only cut if calls are known to take
+        long: short ones at the same time hinder each other.
         """
         threads = self._calls_at_once
+        # Asked for each slice: every call teaches, in a thread of its own.
+        size = self._size.rows
+        most = self._shapes.at_most(min(size, most_rows))
         is_short = is_first and left <= most and not self._size.is_long
-        is_settled = self._size.is_found or most < self._size.rows
+        is_settled = self._size.is_found or most_rows < size
         if threads == 1 or is_short or not (self._shapes.is_any and is_settled):
             return most
         least = math.ceil(most / _LEAST_PART)

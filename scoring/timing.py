@@ -1,6 +1,5 @@
 """How fast a model scores, measured with a few rows that are scored over and over."""
 
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ Seconds = Callable[[], float]
 
 # A round of this length is long enough to be told from noise.
 _ROUND_S = 1.0
-# A page has rows for so many calls, as some may be made at once, and the search for the number of
-# rows of a call takes no more for one.
+# A page has rows for so many calls, the last one, too, where calls may be larger than before: two
+# at once are to be full, as their memory is measured, though slices become smaller towards the end.
+# The search for the number of rows of a call takes no more for one.
 _PAGE_CALLS = 6
 # What a short round says of longer ones is believed so far only.
 _MOST_GROWTH = 30
@@ -52,7 +52,8 @@ def measured_speed(
 ) -> Speed:
     """Scores the sample's rows again, then more and more until that takes about a second.
 
-    Takes some three seconds, unless the model is slower with many rows than with few.
+    Takes some three seconds, unless the model is slower with many rows than with few.  A round ends
+    with the page that completes it, so that it may take twice as long as it has to.
 
     Args:
       scorer: of a model that has scored the sample, which took `first_seconds`.
@@ -94,8 +95,7 @@ def _round(scorer: Scorer, sample: pa.RecordBatch, rows: int, wall: Seconds, cpu
     page = sample.slice(0, 0)
     while done < rows:
         call_rows = scorer.call_rows(sample)
-        left_calls = math.ceil((rows - done) / call_rows)
-        page_rows = min(rows, min(left_calls, _PAGE_CALLS) * call_rows)
+        page_rows = min(rows, _PAGE_CALLS * call_rows)
         if page.num_rows != page_rows:
             page = _page(sample, page_rows)
         started, cpu_started = wall(), cpu()

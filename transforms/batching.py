@@ -16,9 +16,9 @@ def size_in_rows(page: pa.RecordBatch, full_batch_rows: int) -> int:
 class GrowingBatches:
     """The `element_size_fn` of BatchElements for batches of `full_batch_rows`, at first smaller.
 
-    The first page is a batch, so that the model is called as soon as there is one; then a page
-    counts as the more, the less has come before it.  While a batch is scored, the next one is read,
-    which is no larger than twice what came before.
+    The first page is a batch, so that the model is called as soon as there is a second one, which
+    does not fit; then a page counts as the more, the less has come before it.  While a batch is
+    scored, the next one is read: a page, or pages that are no larger than twice what came before.
     """
 
     def __init__(self, full_batch_rows: int) -> None:

@@ -46,9 +46,11 @@ class ReadAhead(Generic[Item]):
             self.close()
 
     def close(self) -> None:
-        """Nobody wants a further item."""
+        """Nobody wants a further item, nor those that are ready."""
         with self._changed:
             self._is_stopped = True
+            self._ready.clear()
+            self._ready_size = 0
             self._changed.notify()
 
     def _awaited(self) -> bool:
@@ -82,6 +84,8 @@ class ReadAhead(Generic[Item]):
     def _add(self, item: Item) -> None:
         """Adds an item and waits until another one is wanted, or none."""
         with self._changed:
+            if self._is_stopped:
+                return
             self._ready.append(item)
             self._ready_size += self._size(item)
             self._changed.notify()

@@ -84,7 +84,7 @@ def test_more_than_a_batch_is_read_ahead_and_then_no_page(
         (stream,) = _streams(source)
         ahead = table_source._begun[stream.read_stream_name].pages
         _wait_until(lambda: len(ahead._ready) == pages)
-        # In which it would read another one.
+        # In which it would read another one, where there is one.
         time.sleep(0.2)
         assert len(ahead._ready) == pages
         assert _ids([stream]) == [*range(1, _ROWS + 1)]

@@ -1,6 +1,7 @@
 """Items come in order, errors after them, and nobody is left waiting when the reader stops."""
 
 import threading
+import weakref
 from collections.abc import Generator
 
 import pytest
@@ -105,6 +106,31 @@ def test_whoever_stops_early_closes_the_generator() -> None:
     assert next(ahead) == 0
     del ahead
     assert closed.wait(_TIMEOUT_S)
+
+
+def test_what_is_ready_is_let_go_when_the_reader_stops() -> None:
+    """Also while the generator waits for its next item, which may take long."""
+    goes_on = threading.Event()
+
+    class Page:
+        pass
+
+    def pages() -> Generator[Page, None, None]:
+        for _ in range(5):
+            page = Page()
+            kept.append(weakref.ref(page))
+            yield page
+        is_waiting.set()
+        assert goes_on.wait(_TIMEOUT_S)
+
+    kept: list[weakref.ref[Page]] = []
+    is_waiting = threading.Event()
+    ahead = ReadAhead(pages(), size=lambda _: 1, enough=10)
+    assert is_waiting.wait(_TIMEOUT_S)
+    ahead.close()
+    # The last one is still at hand.
+    assert [page() for page in kept[:-1]] == [None] * 4
+    goes_on.set()
 
 
 def test_what_nobody_wants_is_closed_without_having_been_read() -> None:

@@ -119,8 +119,8 @@ class Report:
 
     Attributes:
       job_s: from constructing the pipeline or opening the read session, TensorFlow imported
-        already, until the results are in the table; with loading the model, and with what a
-        contestant is there to count besides.
+        already, until the results are in the table; with loading the model; for a
+        contestant that is there to count that, with starting its cluster.
       rows: that were scored.
       parts: seconds of named parts, for those that measure them.
     """

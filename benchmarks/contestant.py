@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestants import ours
-from benchmarks.contestants.bare import CONSTANTS
+from benchmarks.contestants.bare import FOLDED
 from benchmarks.peers.ray import COLD
 from benchmarks.task import Report, Task
 from benchmarks.workload import Workload
@@ -128,10 +128,10 @@ CONTESTANTS = {
             needs_services=False,
         ),
         Contestant(
-            "bare_constants",
-            "bare, constants",
-            "the same with the model's variables as constants, as bulkscore has them",
-            _program("contestants.bare", CONSTANTS),
+            "bare_folded",
+            "bare, folded",
+            "the same with the model's normalisations folded, as bulkscore folds them",
+            _program("contestants.bare", FOLDED),
             _convolves,
             needs_services=False,
         ),

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from benchmarks.feeds import FEEDS, Array, Columns
 from benchmarks.task import Task
-from scoring.constants import with_constants
+from scoring.folding import folded
 from scoring.graph_file import read_graph
 from scoring.runtime import tensorflow
 from scoring.signature import choose_signature, read_saved_model
@@ -19,17 +19,17 @@ from scoring.signature import choose_signature, read_saved_model
 class Scorer:
     """A loaded SavedModel and what to feed it."""
 
-    def __init__(self, task: Task, *, as_constants: bool = False) -> None:
-        """Loads the model; its variables become constants where bulkscore does that."""
+    def __init__(self, task: Task, *, is_folded: bool = False) -> None:
+        """Loads the model; its normalisations are folded where bulkscore does that."""
         self._scoring = task.scoring
         self._model = tensorflow().saved_model.load(task.model)
         self._call = self._model.signatures[task.scoring.signature]
         self._specs = self._call.structured_input_signature[1]
-        if as_constants:
+        if is_folded:
             folder = Path(task.model)
             signature = choose_signature(read_saved_model(folder), task.scoring.signature)
             graph_def = read_graph(folder).graph_def
-            self._call = with_constants(self._call, signature, graph_def) or self._call
+            self._call = folded(self._call, signature, graph_def) or self._call
         self._feed = FEEDS[task.scoring.feed]
 
     def __call__(self, columns: Columns) -> dict[str, Array]:

@@ -1,13 +1,10 @@
 """A model's function as one graph of its own, for what changes the graph."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scoring.runtime import tensorflow
 from scoring.signature import Signature
-
-Tensors = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -15,11 +12,16 @@ class ByName:
     """A function of a list of tensors, called with the inputs of a signature by name.
 
     Attributes:
-      function: takes the inputs and returns the outputs in the signature's order.
+      function: a concrete one, takes the inputs and returns the outputs in the signature's order.
     """
 
-    function: Callable[..., Tensors]
+    function: Any
     signature: Signature
+
+    @property
+    def graph(self) -> Any:
+        """The function's graph."""
+        return self.function.graph
 
     def __call__(self, **tensors: Any) -> dict[str, Any]:
         """The outputs of the signature by name."""

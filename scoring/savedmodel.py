@@ -13,9 +13,9 @@ import numpy as np
 from scoring.callables import Trace
 from scoring.compiled import compiled, compiler_problem
 from scoring.composite import Result, result_of
-from scoring.constants import with_constants
 from scoring.conversions import FLOAT_DTYPES, INT_DTYPES, Values, numpy_dtype
 from scoring.errors import BatchCallError, ModelError
+from scoring.folding import folded
 from scoring.graph_file import check_files, read_graph
 from scoring.ops import import_op_packages, only_computes, op_needs
 from scoring.packed import input_tensors
@@ -85,19 +85,21 @@ class LoadedModel:
         except Exception as e:
             # The loader runs what the model asks for, so anything can be raised.
             raise ModelError(_load_message(tf, folder, e)) from e
+        self._is_compiled = xla
         if xla:
             self._function = compiled(self._function, signature, folder)
         else:
-            constant = with_constants(self._function, signature, graph.graph_def)
-            if constant is not None:
-                self._function, self._model = constant, None
+            without = folded(self._function, signature, graph.graph_def)
+            if without is not None:
+                self._function, self._model = without, None
 
     def prepare(self) -> None:
         """Spares the first call what TensorFlow does then, if a call more changes nothing.
 
         That is a call with few rows of zeros; what becomes of it says nothing.
         """
-        graph = getattr(self._function, "graph", None)
+        # A compilation is for the number of rows of the call.
+        graph = None if self._is_compiled else getattr(self._function, "graph", None)
         feed = zeros(self.signature, _PREPARING_ROWS)
         if graph is None or feed is None or len(next(iter(feed.values()))) > _PREPARING_ROWS:
             return

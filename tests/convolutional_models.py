@@ -1,4 +1,4 @@
-"""SavedModels of two convolutions, each followed by a normalisation as Keras 3 exports it.
+"""SavedModels of two convolutions, each followed by a normalisation, as Keras 3 exports it.
 
 All take image: float32[None, 6, 6, 3] and return scores: float32[None, 4].
 """
@@ -18,6 +18,11 @@ def normalised(folder: Path) -> Path:
 def called_normalised(folder: Path) -> Path:
     """The same without signatures: nothing but __call__."""
     return _save(folder, is_signature=False)
+
+
+def normalised_by_op(folder: Path) -> Path:
+    """The same with TensorFlow's op for normalisations, as Keras 2 exports it."""
+    return _save(folder, normalise=_normalised_by_op)
 
 
 def counted(folder: Path) -> Path:
@@ -69,9 +74,11 @@ def _save(
     *,
     before: Callable[[Any], Any] = lambda image: image,
     is_signature: bool = True,
+    normalise: Callable[..., Any] | None = None,
 ) -> Path:
     import tensorflow as tf
 
+    normalise = normalise or _normalised
     random = np.random.default_rng(7)
 
     def variable(*shape: int, least: float = -1.0) -> Any:
@@ -90,8 +97,8 @@ def _save(
         @tf.function(input_signature=[tf.TensorSpec([None, 6, 6, 3], tf.float32, name="image")])
         def __call__(self, image: Any) -> dict[str, Any]:
             x = tf.nn.depthwise_conv2d(before(image), self.filters[0], [1, 1, 1, 1], "SAME")
-            x = tf.nn.relu(_normalised(tf, x, *self.norms[0]))
-            x = _normalised(tf, tf.nn.conv2d(x, self.filters[1], 1, "SAME"), *self.norms[1])
+            x = tf.nn.relu(normalise(tf, x, *self.norms[0]))
+            x = normalise(tf, tf.nn.conv2d(x, self.filters[1], 1, "SAME"), *self.norms[1])
             return {"scores": after(tf.reduce_mean(x, [1, 2]))}
 
     network = Network()
@@ -103,3 +110,9 @@ def _save(
 def _normalised(tf: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
     factor = tf.math.rsqrt(variance + 1e-3) * scale
     return x * factor + (offset - mean * factor)
+
+
+def _normalised_by_op(tf: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
+    return tf.compat.v1.nn.fused_batch_norm(
+        x, scale, offset, mean, variance, epsilon=1e-3, is_training=False
+    )[0]

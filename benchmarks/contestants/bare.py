@@ -1,10 +1,10 @@
-"""TensorFlow alone on arrays in memory: `python -m benchmarks.contestants.bare [CONSTANTS] TASK`.
+"""TensorFlow alone on arrays in memory: `python -m benchmarks.contestants.bare [FOLDED] TASK`.
 
 The measured span has loading the model and calling it on every row, `batch_rows` rows a call and
 `calls_at_once` of them at a time, with decoding or encoding where the workload has it.  Not
 measured: reading the source, a file at a time, converting numbers to float32, and writing the
-results to a Parquet file.  With CONSTANTS the variables of the model are constants, as bulkscore
-has them.
+results to a Parquet file.  With FOLDED the model's normalisations are folded, as by
+bulkscore.
 """
 
 import sys
@@ -22,14 +22,14 @@ from benchmarks.scorer import Scorer, arrays, arrow
 from benchmarks.task import OUTPUT, Report, Scoring, Task, answer
 from scoring.runtime import settle_devices
 
-CONSTANTS = "--constants"
+FOLDED = "--folded"
 
 
-def score(task: Task, *, as_constants: bool = False) -> Report:
+def score(task: Task, *, is_folded: bool = False) -> Report:
     """Scores all rows, into a file in the task's folder that is called like the output table."""
     settle_devices(None, task.scoring.calls_at_once)
     started = time.perf_counter()
-    scorer = Scorer(task, as_constants=as_constants)
+    scorer = Scorer(task, is_folded=is_folded)
     job_s = time.perf_counter() - started
     features = list(task.scoring.features.values())
     with ExitStack() as stack:
@@ -61,4 +61,4 @@ def _all(scorer: Scorer, columns: Columns, scoring: Scoring) -> dict[str, pa.Arr
 
 
 if __name__ == "__main__":
-    answer(lambda task: score(task, as_constants=CONSTANTS in sys.argv))
+    answer(lambda task: score(task, is_folded=FOLDED in sys.argv))

@@ -87,7 +87,7 @@ def test_ours(score: Callable[[Program], None], capsys: pytest.CaptureFixture[st
     score(command_line)
 
 
-def test_scores_of_constants_are_those_of_variables(
+def test_scores_with_folded_normalisations_are_the_same(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pictures(
@@ -102,12 +102,12 @@ def test_scores_of_constants_are_those_of_variables(
     images = {"image": np.random.default_rng(1).random((5, 6, 6, 3), np.float32)}
 
     expected = Scorer(task)(images)["scores"]
-    scorer = Scorer(task, as_constants=True)
-    constant = scorer(images)["scores"]
+    scorer = Scorer(task, is_folded=True)
+    scores = scorer(images)["scores"]
 
     assert isinstance(scorer._call, ByName)
-    assert constant.shape == (5, 4)
-    np.testing.assert_allclose(constant, expected, rtol=1e-4, atol=1e-6)
+    assert scores.shape == (5, 4)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_task_crosses_to_another_process(task: Task) -> None:

@@ -341,6 +341,7 @@ class _Recording(LoadedModel):
         (saved_models.no_inputs, []),
         # A call more would show in those after it, or need not end.
         (saved_models.picky_bytes, []),
+        (convolutional_models.called_normalised, [2]),
         (convolutional_models.counted, []),
         (convolutional_models.noisy, []),
         (convolutional_models.looped, []),
@@ -353,3 +354,10 @@ def test_what_a_call_more_does_not_change_is_called_beforehand(
     model = _Recording(str(folder), *_only(folder))
     model.prepare()
     assert model.__dict__.get("calls", []) == calls
+
+
+def test_a_compiled_model_is_not_called_beforehand(saved: Any) -> None:
+    folder = saved(saved_models.weighted)
+    model = _Recording(str(folder), *_only(folder), xla=True)
+    model.prepare()
+    assert "calls" not in model.__dict__

@@ -1,5 +1,6 @@
-"""A function of a model as one flat graph, in which what it always computes anew is a value."""
+"""A function of a model as one flat graph, to be changed and made a function again."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,19 +12,21 @@ import numpy.typing as npt
 from scoring.runtime import tensorflow
 
 _CONSTANT = "Const"
+# What cannot fail, and what nothing need wait for where variables are only read.
+_AWAITED_IN_VAIN = frozenset({"NoOp", "Identity", "ReadVariableOp", "Placeholder", _CONSTANT})
 
 
 @dataclass(frozen=True)
 class FlatGraph:
-    """Ops without calls of functions, for a function that does nothing but compute.
+    """The ops that the outputs of a function need; it does nothing but compute and read variables.
 
     Tensors have the names of ops with the number of their output: `op:0`.
 
     Attributes:
-      nodes: NodeDefs by name, each with its tensors as `input`.
+      nodes: NodeDefs by name, each with its tensors as `input`; no op waits for others.
       library, versions: of the GraphDef that they are from.
       inputs: what the function takes, TensorSpecs by tensor.
-      captured: what it has besides, by tensor; such a tensor need not be of one of the nodes.
+      captured: what it has besides, variables say, by tensor; no node computes it.
       outputs: the tensors that it returns.
     """
 
@@ -46,15 +49,23 @@ class FlatGraph:
         return constant
 
     @cached_property
-    def readers(self) -> Mapping[str, tuple[str, ...]]:
+    def readers(self) -> Mapping[str, Sequence[str]]:
         """The nodes that take a tensor, as often as they do; `""` for what the function returns."""
-        readers: dict[str, tuple[str, ...]] = {}
+        readers: defaultdict[str, list[str]] = defaultdict(list)
         for name, node in self.nodes.items():
             for tensor in node.input:
-                readers[tensor] = (*readers.get(tensor, ()), name)
+                readers[tensor].append(name)
         for tensor in self.outputs:
-            readers[tensor] = (*readers.get(tensor, ()), "")
-        return readers
+            readers[tensor].append("")
+        return dict(readers)
+
+    def shapes(self, tensors: Sequence[str]) -> list[Any]:
+        """The TensorShapes of tensors, as far as they are known before a call."""
+        tf = tensorflow()
+        given = {**self.inputs, **self.captured}
+        with tf.Graph().as_default():
+            fed = {t: tf.compat.v1.placeholder(v.dtype, v.shape) for t, v in given.items()}
+            return [imported.shape for imported in self._imported(tensors, fed)]
 
     def function(self) -> Any:
         """A concrete function: the inputs in their order in, a list of the outputs out."""
@@ -71,14 +82,17 @@ class FlatGraph:
 
         Raises:
           tf.errors.OpError: something of it cannot be computed.
-          ValueError: the graph has loops.
+          ValueError: the graph has loops, or does more with variables than to read them.
         """
+        tf = tensorflow()
         tensors = sorted(self._same_in_each_call())
+        if any(t in self.captured and self.captured[t].dtype == tf.resource for t in tensors):
+            raise ValueError("An op takes a variable and inputs")
 
         def computed(*captured: Any) -> list[Any]:
             return self._imported(tensors, dict(zip(self.captured, captured, strict=True)))
 
-        traced = tensorflow().function(computed, autograph=False)
+        traced = tf.function(computed, autograph=False)
         captured = self.captured.values()
         values = traced.get_concrete_function(*captured)(*captured)
         return self.with_ops({}, dict(zip(tensors, values, strict=True)))
@@ -105,14 +119,16 @@ class FlatGraph:
         varies = {producer(tensor) for tensor in self.inputs}
         order = TopologicalSorter({k: map(producer, n.input) for k, n in self.nodes.items()})
         for name in order.static_order():
+            if name not in self.nodes:
+                continue
             node = self.nodes[name]
             sources = {producer(tensor) for tensor in node.input}
-            is_source = not sources and node.op != _CONSTANT and name not in same
+            is_source = not sources and node.op != _CONSTANT
             if is_source or sources & varies:
                 varies.add(name)
             elif sources & same:
                 same.add(name)
-        taken = {tensor for name in varies for tensor in self.nodes[name].input}
+        taken = {t for name, node in self.nodes.items() if name in varies for t in node.input}
         return {tensor for tensor in (*taken, *self.outputs) if producer(tensor) in same}
 
     def _imported(self, tensors: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
@@ -146,10 +162,14 @@ class FlatGraph:
 def flat_graph(concrete: Any) -> FlatGraph:
     """The graph of a concrete function that only computes, with the functions that it calls inside.
 
-    The order of its ops is that of their tensors alone: what waits for others that only compute
-    need not wait.
+    Raises:
+      ValueError: an op waits for one that may refuse values, though it does not take its result.
     """
     graph_def = _inlined(concrete)
+    ops = {f"^{node.name}": node.op for node in graph_def.node}
+    awaited = {ops[i] for node in graph_def.node for i in node.input if i.startswith("^")}
+    if not awaited <= _AWAITED_IN_VAIN:
+        raise ValueError(f"Ops wait for {', '.join(sorted(awaited - _AWAITED_IN_VAIN))}")
     for node in graph_def.node:
         tensors = [i if ":" in i else f"{i}:0" for i in node.input if not i.startswith("^")]
         del node.input[:]
@@ -158,19 +178,16 @@ def flat_graph(concrete: Any) -> FlatGraph:
         node.attr.pop("_class", None)
     captured = len(concrete.captured_inputs)
     inputs = concrete.inputs[: len(concrete.inputs) - captured]
-    return FlatGraph(
+    graph = FlatGraph(
         nodes={node.name: node for node in graph_def.node},
         library=graph_def.library,
         versions=graph_def.versions,
         inputs={t.name: tensorflow().TensorSpec(t.shape, t.dtype) for t in inputs},
-        captured={
-            t.name: value
-            for t, value in zip(
-                concrete.inputs[len(inputs) :], concrete.captured_inputs, strict=True
-            )
-        },
+        captured={},
         outputs=tuple(t.name for t in concrete.outputs),
     )
+    names = (tensor.name for tensor in concrete.inputs[len(inputs) :])
+    return graph.with_ops({}, dict(zip(names, concrete.captured_inputs, strict=True)))
 
 
 def producer(tensor: str) -> str:
@@ -187,7 +204,8 @@ def _inlined(concrete: Any) -> Any:
     graph = tf.compat.v1.train.export_meta_graph(
         graph_def=concrete.graph.as_graph_def(), graph=concrete.graph
     )
-    # Of the collections that it may have some name what is not in the graph.
+    # Of the collections that it may have some name what is not in the graph. What this one names,
+    # the optimizer keeps.
     graph.collection_def.clear()
     kept = [tensor.name for tensor in (*concrete.inputs, *concrete.outputs)]
     graph.collection_def["train_op"].node_list.value.extend(kept)

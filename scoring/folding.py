@@ -3,7 +3,7 @@
 A trained batch normalisation multiplies each channel by a number and adds another one.  It is
 saved as arithmetic on all pixels (Keras 3) or as an op of its own (Keras 2); the convolution before
 it can do the same, with the weights of a channel times its number, and a bias.  TensorFlow itself
-does that only where the weights are constants of the graph.
+changes weights only where they are constants of the graph.
 
 Scores change in their last digits, as with any other order of the same sums.
 """
@@ -27,6 +27,8 @@ _LOGGER = logging.getLogger(__name__)
 _DEPTHWISE = "DepthwiseConv2dNative"
 _CONVOLUTIONS = frozenset({"Conv2D", _DEPTHWISE})
 _NORMALISATIONS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+# Their outputs after the first, which those for training take.
+_STATISTICS = range(1, 6)
 # Part of a normalisation that is exported as arithmetic.
 _ROOT = "Rsqrt"
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd"})
@@ -53,17 +55,21 @@ def folded(function: Any, signature: Signature, graph_def: Any) -> ByName | None
     if not (ops & _CONVOLUTIONS and ops & {_ROOT, *_NORMALISATIONS} and is_dense):
         return None
     tf = tensorflow()
+    from google.protobuf.message import Error
+
     try:
         concrete = concrete_function(function, signature)
         if not only_computes(concrete.graph.as_graph_def()):
             return None
-        graph = flat_graph(concrete).with_values()
+        graph = flat_graph(concrete)
+        if not any(_may_be_normalised(graph, name) for name in graph.nodes):
+            return None
+        graph = graph.with_values()
         normalised = _normalised_convolutions(graph)
-        holds_resources = any(value.dtype == tf.resource for value in graph.captured.values())
-        if not normalised or holds_resources:
+        if not normalised:
             return None
         return ByName(_without(graph, normalised).function(), signature)
-    except (TypeError, ValueError, KeyError, NotImplementedError, tf.errors.OpError) as e:
+    except (TypeError, ValueError, KeyError, RuntimeError, Error, tf.errors.OpError) as e:
         # The function itself is as good as before, or its calls say what is wrong with it.
         _LOGGER.info("The model's normalisations are not folded: %s", e)
         return None
@@ -75,24 +81,46 @@ class _Normalised:
 
     Attributes:
       convolution, end: the first and the last node.
-      weights: float32, of the shape that the convolution's own have.
+      weights: a float32 tensor of the shape that the convolution's own have.
       bias: float32[channels], to be added to what it computes with these weights.
     """
 
     convolution: str
     end: str
-    weights: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    weights: Any
+    bias: Any
 
 
 def _normalised_convolutions(graph: FlatGraph) -> list[_Normalised]:
-    """Those whose channels are multiplied, of known float32 weights, with the channels last."""
-    convolutions = (
-        name
+    """Those whose channels are multiplied, with float32 weights of variables, each of all channels.
+
+    Not those in groups of channels: TensorFlow may fuse the addition of a bias with them, for which
+    it has no kernel without oneDNN.
+    """
+    weights = {
+        name: graph.captured[node.input[1]]
         for name, node in graph.nodes.items()
-        if node.op in _CONVOLUTIONS and _is_channels_last(node)
-    )
-    return [found for name in convolutions if (found := _normalised(graph, name))]
+        if _may_be_normalised(graph, name) and node.input[1] in graph.captured
+    }
+    shapes = graph.shapes([graph.nodes[name].input[0] for name in weights])
+    return [
+        found
+        for (name, of_convolution), shape in zip(weights.items(), shapes, strict=True)
+        if of_convolution.dtype == tensorflow().float32
+        and shape.rank == _IMAGE_RANK
+        and shape[-1] == of_convolution.shape[2]
+        and (found := _normalised(graph, name, of_convolution.numpy()))
+    ]
+
+
+def _may_be_normalised(graph: FlatGraph, name: str) -> bool:
+    """Whether it is a convolution that something is multiplied with, by what is read of it."""
+    node = graph.nodes[name]
+    if node.op not in _CONVOLUTIONS or not _is_channels_last(node):
+        return False
+    while (name := _only_reader(graph, name)) and graph.nodes[name].op in {"Identity", *_SUMS}:
+        pass
+    return bool(name) and graph.nodes[name].op in {"Mul", *_NORMALISATIONS}
 
 
 def _without(graph: FlatGraph, convolutions: Sequence[_Normalised]) -> FlatGraph:
@@ -102,7 +130,7 @@ def _without(graph: FlatGraph, convolutions: Sequence[_Normalised]) -> FlatGraph
     captured = dict(graph.captured)
     for c in convolutions:
         weights, bias = f"{c.convolution}/folded_weights:0", f"{c.convolution}/folded_bias:0"
-        captured |= {weights: tf.constant(c.weights), bias: tf.constant(c.bias)}
+        captured |= {weights: c.weights, bias: c.bias}
         node = tf.compat.v1.NodeDef()
         node.CopyFrom(graph.nodes[c.convolution])
         node.input[1] = weights
@@ -117,11 +145,10 @@ def _without(graph: FlatGraph, convolutions: Sequence[_Normalised]) -> FlatGraph
     return graph.with_ops(nodes, captured)
 
 
-def _normalised(graph: FlatGraph, convolution: str) -> _Normalised | None:
+def _normalised(
+    graph: FlatGraph, convolution: str, weights: npt.NDArray[np.float32]
+) -> _Normalised | None:
     node = graph.nodes[convolution]
-    weights = graph.known(node.input[1])
-    if weights is None or weights.dtype != np.float32:
-        return None
     # A depthwise convolution makes one channel or more of each of its input's.
     channels = weights.shape[2 if node.op == _DEPTHWISE else 3 :]
     scale, bias = np.ones(channels).reshape(-1), np.zeros(channels).reshape(-1)
@@ -136,7 +163,8 @@ def _normalised(graph: FlatGraph, convolution: str) -> _Normalised | None:
         added = bias.astype(np.float32)
     if np.all(scale == 1) or not (np.isfinite(scaled).all() and np.isfinite(added).all()):
         return None
-    return _Normalised(convolution, end, scaled, added)
+    constant = tensorflow().constant
+    return _Normalised(convolution, end, constant(scaled), constant(added))
 
 
 def _only_reader(graph: FlatGraph, name: str) -> str:
@@ -155,12 +183,13 @@ def _step(
     node = graph.nodes[name]
     if node.op == "Identity":
         return _ONE, _ZERO
-    if not _is_channels_last(node):
+    if node.op not in {"Mul", *_SUMS, *_NORMALISATIONS} or not _is_channels_last(node):
         return None
     others = [graph.known(tensor) for tensor in node.input if tensor != f"{source}:0"]
     if node.op in _NORMALISATIONS:
-        return _normalisation(node, others)
-    if node.op not in {"Mul", *_SUMS} or len(others) != 1 or others[0] is None:
+        is_alone = not any(f"{name}:{output}" in graph.readers for output in _STATISTICS)
+        return _normalisation(node, others) if is_alone else None
+    if len(others) != 1 or others[0] is None:
         return None
     values = others[0].astype(np.float64)
     is_for_all = values.size == 1

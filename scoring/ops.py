@@ -103,6 +103,11 @@ _READS = frozenset({"ReadVariableOp", "StatefulPartitionedCall"})
 _CONTROL_FLOW = frozenset(
     {"Case", "If", "For", "While", "StatelessCase", "StatelessIf", "StatelessWhile"}
 )
+# The same in TensorFlow 1: a loop goes through the last two, a branch begins and ends with the
+# others, and its ops wait for its being chosen.
+_CONTROL_FLOW_1 = frozenset(
+    {"Switch", "RefSwitch", "Merge", "RefMerge", "NextIteration", "RefNextIteration"}
+)
 
 
 def op_needs(graph: Any) -> tuple[OpNeed, ...]:
@@ -192,7 +197,7 @@ def only_computes(graph_def: Any) -> bool:
     """
     ops = used_ops(graph_def)
     is_stateful = any(_definition(op).is_stateful for op in ops - _READS)
-    return not is_stateful and not ops & _CONTROL_FLOW
+    return not is_stateful and not ops & (_CONTROL_FLOW | _CONTROL_FLOW_1)
 
 
 def _is_registered(op: str) -> bool:

@@ -89,9 +89,9 @@ class LoadedModel:
         if xla:
             self._function = compiled(self._function, signature, folder)
         else:
-            without = folded(self._function, signature, graph.graph_def)
-            if without is not None:
-                self._function, self._model = without, None
+            without_normalisations = folded(self._function, signature, graph.graph_def)
+            if without_normalisations is not None:
+                self._function, self._model = without_normalisations, None
 
     def prepare(self) -> None:
         """Spares the first call what TensorFlow does then, if a call more changes nothing.

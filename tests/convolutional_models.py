@@ -21,7 +21,10 @@ def called_normalised(folder: Path) -> Path:
 
 
 def normalised_by_op(folder: Path) -> Path:
-    """The same with TensorFlow's op for normalisations, as Keras 2 exports it."""
+    """The same with TensorFlow's op for normalisations, as Keras 2 exports it.
+
+    Its epsilon is the op's default, which is not in the file.
+    """
     return _save(folder, normalise=_normalised_by_op)
 
 
@@ -114,5 +117,5 @@ def _normalised(tf: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: A
 
 def _normalised_by_op(tf: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
     return tf.compat.v1.nn.fused_batch_norm(
-        x, scale, offset, mean, variance, epsilon=1e-3, is_training=False
+        x, scale, offset, mean, variance, epsilon=1e-4, is_training=False
     )[0]

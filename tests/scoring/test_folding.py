@@ -205,6 +205,31 @@ def _by_infinity(image: Any) -> Any:
     return x * tf.math.rsqrt(_variable(3) * 0.0)
 
 
+def _of_the_other_order(image: Any) -> Any:
+    x = tf.nn.conv2d(image, _variable(1, 1, SIZE, 3), 1, "SAME", data_format="NCHW")
+    return x * tf.reshape(_root(3), [3, 1, 1])
+
+
+def _in_groups(image: Any) -> Any:
+    return tf.nn.conv2d(image, _variable(1, 1, 1, CHANNELS), 1, "SAME") * _root(CHANNELS)
+
+
+def _of_constant_weights(image: Any) -> Any:
+    return tf.nn.conv2d(image, tf.ones([1, 1, CHANNELS, 3]), 1, "SAME") * _root(3)
+
+
+def _branched(image: Any) -> Any:
+    x = tf.nn.conv2d(image, _variable(1, 1, CHANNELS, 3), 1, "SAME") * _root(3)
+    chosen = tf.raw_ops.Switch(data=x, pred=tf.reduce_mean(image) > 0)
+    return tf.raw_ops.Merge(inputs=[chosen.output_false, -chosen.output_true]).output
+
+
+def _refusing(image: Any) -> Any:
+    parsed = tf.strings.to_number(tf.strings.as_string(image))
+    with tf.control_dependencies([parsed]):
+        return tf.nn.conv2d(image, _variable(1, 1, CHANNELS, 3), 1, "SAME") * _root(3)
+
+
 def _fed_weights(image: Any) -> Any:
     weights = tf.reshape(tf.reduce_mean(image, [0, 1, 2]), [1, 1, CHANNELS, 1])
     return tf.nn.conv2d(image, weights, 1, "SAME") * _root(1)
@@ -221,10 +246,29 @@ def _fed_weights(image: Any) -> Any:
         _to_more_dimensions,
         _by_infinity,
         _fed_weights,
+        _of_the_other_order,
+        _in_groups,
+        _of_constant_weights,
+        _branched,
     ],
 )
-def test_what_is_not_a_factor_per_channel_stays(network: Network) -> None:
-    assert folded(*_function(network)) is None
+def test_what_is_no_factor_of_all_weights_of_a_channel_stays(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    _assert_stays(_function(network), caplog)
+
+
+def _assert_stays(function: tuple[Any, Signature, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """And that not because something failed on the way."""
+    with caplog.at_level("INFO", "scoring.folding"):
+        assert folded(*function) is None
+    assert "not folded" not in caplog.text
+
+
+def test_what_waits_for_ops_that_may_fail_stays(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "scoring.folding"):
+        assert folded(*_function(_refusing)) is None
+    assert "not folded: Ops wait for StringToNumber" in caplog.text
 
 
 def test_a_factor_of_what_is_fed_stays() -> None:
@@ -237,7 +281,9 @@ def test_a_factor_of_what_is_fed_stays() -> None:
         np.testing.assert_allclose(result(image=images)["scores"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_returned_before_its_normalisation_stays() -> None:
+def test_what_is_returned_before_its_normalisation_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     weights = _variable(1, 1, CHANNELS, 3)
 
     def both(image: Any) -> dict[str, Any]:
@@ -249,7 +295,7 @@ def test_what_is_returned_before_its_normalisation_stays() -> None:
     inputs = TensorSpec("image", "float32", (None, SIZE, SIZE, CHANNELS))
     outputs = tuple(TensorSpec(name, "float32", None) for name in ("before", "after"))
     graph_def = function.get_concrete_function().graph.as_graph_def()
-    assert folded(function, Signature("both", (inputs,), outputs), graph_def) is None
+    _assert_stays((function, Signature("both", (inputs,), outputs), graph_def), caplog)
     after = folded(function, Signature("after", (inputs,), outputs[1:]), graph_def)
     assert after is not None
     images = tf.constant(_images(2))
@@ -257,13 +303,49 @@ def test_what_is_returned_before_its_normalisation_stays() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
-def test_other_floats_than_float32_stay(dtype: str) -> None:
+def test_other_floats_than_float32_stay(dtype: str, caplog: pytest.LogCaptureFixture) -> None:
     weights = _variable(1, 1, CHANNELS, 3, dtype=dtype)
 
     def network(image: Any) -> Any:
         return tf.nn.conv2d(image, weights, 1, "SAME") * _root(3, dtype=dtype)
 
-    assert folded(*_function(network, dtype)) is None
+    _assert_stays(_function(network, dtype), caplog)
+
+
+def test_inputs_and_outputs_keep_their_order() -> None:
+    weights = _variable(1, 1, CHANNELS, 3)
+
+    def several(left: Any, right: Any) -> dict[str, Any]:
+        x = tf.nn.conv2d(left / 2.0, weights, 1, "SAME") * _root(3)
+        return {"scores": x, "given": right, "fixed": _root(3)}
+
+    names = ("right", "left")
+    shape = (None, SIZE, SIZE, CHANNELS)
+    specs = {name: tf.TensorSpec(shape, tf.float32, name) for name in names}
+    function = tf.function(several).get_concrete_function(**specs)
+    inputs = tuple(TensorSpec(name, "float32", shape) for name in names)
+    left, right = tf.constant(_images(2)), tf.constant(_images(2)[::-1])
+    expected = function(left=left, right=right)
+    for wanted in (("given", "fixed", "scores"), ("scores",)):
+        outputs = tuple(TensorSpec(name, "float32", None) for name in wanted)
+        signature = Signature("several", inputs, outputs)
+        result = folded(function, signature, function.graph.as_graph_def())
+        assert result is not None
+        got = result(left=left, right=right)
+        assert tuple(got) == wanted
+        for name, values in got.items():
+            np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_other_outputs_of_a_normalisation_stay(caplog: pytest.LogCaptureFixture) -> None:
+    def network(image: Any) -> Any:
+        x = tf.nn.conv2d(image, _variable(1, 1, CHANNELS, 3), 1, "SAME")
+        normalised, mean, _ = tf.compat.v1.nn.fused_batch_norm(
+            x, *(_variable(3, seed=i, least=0.0) for i in range(4)), is_training=False
+        )
+        return tf.nn.relu(normalised) + mean
+
+    _assert_stays(_function(network), caplog)
 
 
 def test_a_shared_convolution_gets_weights_for_each_normalisation() -> None:
@@ -301,7 +383,7 @@ def test_functions_that_stay_functions_are_called() -> None:
     np.testing.assert_allclose(result(image=images)["scores"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_function_that_reads_variables_itself_stays() -> None:
+def test_a_function_that_reads_variables_itself_stays(caplog: pytest.LogCaptureFixture) -> None:
     @tf.function(autograph=False, experimental_attributes={"_noinline": True})
     def scaled(image: Any) -> Any:
         return image * _variable(CHANNELS)
@@ -310,7 +392,9 @@ def test_a_function_that_reads_variables_itself_stays() -> None:
         x = tf.nn.conv2d(scaled(image), _variable(1, 1, CHANNELS, 3), 1, "SAME")
         return x * _root(3)
 
-    assert folded(*_function(network)) is None
+    with caplog.at_level("INFO", "scoring.folding"):
+        assert folded(*_function(network)) is None
+    assert "not folded: Ops wait for StatefulPartitionedCall" in caplog.text
 
 
 def test_shapes_are_known_as_before() -> None:
@@ -325,14 +409,26 @@ def test_shapes_are_known_as_before() -> None:
     assert result.graph.outputs[0].shape.as_list() == [None, SIZE * SIZE, 3]
 
 
-def test_graphs_with_loops_have_no_order() -> None:
-    nodes = {
-        name: tf.compat.v1.NodeDef(name=name, op="Identity", input=[f"{other}:0"])
-        for name, other in (("a", "b"), ("b", "a"))
+def _flat(captured: dict[str, Any], **nodes: tuple[str, list[str]]) -> FlatGraph:
+    """A graph that takes `x:0` and returns the first output of the node `a`."""
+    made = {
+        name: tf.compat.v1.NodeDef(name=name, op=op, input=tensors)
+        for name, (op, tensors) in nodes.items()
     }
-    library, versions = (getattr(tf.compat.v1.GraphDef(), n) for n in ("library", "versions"))
-    graph = FlatGraph(nodes, library, versions, {}, {}, ("a:0",))
+    empty = tf.compat.v1.GraphDef()
+    inputs = {"x:0": tf.TensorSpec([None], tf.int64)}
+    return FlatGraph(made, empty.library, empty.versions, inputs, captured, ("a:0",))
+
+
+def test_graphs_with_loops_have_no_order() -> None:
+    graph = _flat({}, a=("Identity", ["b:0"]), b=("Identity", ["a:0"]))
     with pytest.raises(ValueError, match="cycle"):
+        graph.with_values()
+
+
+def test_variables_that_are_not_just_read_have_no_value() -> None:
+    graph = _flat({"v:0": _variable(3).handle}, a=("ResourceGather", ["v:0", "x:0"]))
+    with pytest.raises(ValueError, match="takes a variable and inputs"):
         graph.with_values()
 
 
@@ -344,24 +440,26 @@ def test_variables_that_change_later_make_no_difference(saved: Any) -> None:
     images = tf.constant(_images(2))
     expected = function(image=images)["scores"]
     result = folded(function, signature, read_graph(folder).graph_def)
+    assert function.variables
     for variable in function.variables:
         variable.assign(tf.zeros_like(variable))
     assert result is not None
     np.testing.assert_allclose(result(image=images)["scores"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_threads_may_call_at_once(loaded: Any) -> None:
+def test_threads_may_call_at_once(loaded: Any, saved: Any) -> None:
     model = loaded(convolutional_models.normalised)
+    plain = tf.saved_model.load(str(saved(convolutional_models.normalised)))
     sizes = [1, 5, 3, 8] * 8
 
     def scores(rows: int) -> Images:
         values: Images = model({"image": _images(rows)})["scores"]
         return values
 
-    alone = {rows: scores(rows) for rows in set(sizes)}
+    expected = {rows: plain(tf.constant(_images(rows)))["scores"] for rows in set(sizes)}
     with ThreadPoolExecutor(4) as threads:
         for rows, values in zip(sizes, threads.map(scores, sizes), strict=True):
-            np.testing.assert_allclose(values, alone[rows], rtol=1e-5)
+            np.testing.assert_allclose(values, expected[rows], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -374,8 +472,12 @@ def test_threads_may_call_at_once(loaded: Any) -> None:
         convolutional_models.noisy,
     ],
 )
-def test_what_does_more_than_read_its_variables_stays(saved: Any, builder: Builder) -> None:
-    assert _folded(saved(builder)) is None
+def test_what_does_more_than_read_its_variables_stays(
+    saved: Any, builder: Builder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "scoring.folding"):
+        assert _folded(saved(builder)) is None
+    assert "not folded" not in caplog.text
 
 
 @pytest.mark.parametrize("builder", [saved_models.weighted, saved_models.images])

@@ -34,6 +34,7 @@ _ROOT = "Rsqrt"
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd"})
 
 _CHANNELS_LAST = b"NHWC"
+_BY_NUMBERS = b"EXPLICIT"
 _IMAGE_RANK = 4
 
 _PerChannel = npt.NDArray[np.float64]
@@ -117,6 +118,9 @@ def _may_be_normalised(graph: FlatGraph, name: str) -> bool:
     """Whether it is a convolution that something is multiplied with, by what is read of it."""
     node = graph.nodes[name]
     if node.op not in _CONVOLUTIONS or not _is_channels_last(node):
+        return False
+    if node.op == _DEPTHWISE and node.attr["padding"].s == _BY_NUMBERS:
+        # With a bias oneDNN's kernel for it ends the process (TensorFlow 2.21).
         return False
     while (name := _only_reader(graph, name)) and graph.nodes[name].op in {"Identity", *_SUMS}:
         pass

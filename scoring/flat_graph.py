@@ -42,7 +42,7 @@ class FlatGraph:
         if tensor in self.captured:
             value: npt.NDArray[Any] = self.captured[tensor].numpy()
             return value
-        node = self.nodes[producer(tensor)]
+        node = self.nodes[_producer(tensor)]
         if node.op != _CONSTANT:
             return None
         constant: npt.NDArray[Any] = tensorflow().make_ndarray(node.attr["value"].tensor)
@@ -115,21 +115,21 @@ class FlatGraph:
         What depends on constants alone is left to TensorFlow, which wants some of them as such: the
         shapes that tensors are to have, say.
         """
-        same = {producer(tensor) for tensor in self.captured}
-        varies = {producer(tensor) for tensor in self.inputs}
-        order = TopologicalSorter({k: map(producer, n.input) for k, n in self.nodes.items()})
+        same = {_producer(tensor) for tensor in self.captured}
+        varies = {_producer(tensor) for tensor in self.inputs}
+        order = TopologicalSorter({k: map(_producer, n.input) for k, n in self.nodes.items()})
         for name in order.static_order():
             if name not in self.nodes:
                 continue
             node = self.nodes[name]
-            sources = {producer(tensor) for tensor in node.input}
+            sources = {_producer(tensor) for tensor in node.input}
             is_source = not sources and node.op != _CONSTANT
             if is_source or sources & varies:
                 varies.add(name)
             elif sources & same:
                 same.add(name)
         taken = {t for name, node in self.nodes.items() if name in varies for t in node.input}
-        return {tensor for tensor in (*taken, *self.outputs) if producer(tensor) in same}
+        return {tensor for tensor in (*taken, *self.outputs) if _producer(tensor) in same}
 
     def _imported(self, tensors: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
         """Tensors in the graph that is being built, computed from those given for others."""
@@ -152,7 +152,7 @@ class FlatGraph:
         left = list(tensors)
         while left:
             tensor = left.pop()
-            name = producer(tensor)
+            name = _producer(tensor)
             if tensor not in given and name not in nodes:
                 nodes[name] = self.nodes[name]
                 left += nodes[name].input
@@ -190,7 +190,7 @@ def flat_graph(concrete: Any) -> FlatGraph:
     return graph.with_ops({}, dict(zip(names, concrete.captured_inputs, strict=True)))
 
 
-def producer(tensor: str) -> str:
+def _producer(tensor: str) -> str:
     """The name of the node that computes a tensor."""
     return tensor.rpartition(":")[0]
 

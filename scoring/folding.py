@@ -152,6 +152,10 @@ def _without(graph: FlatGraph, convolutions: Sequence[_Normalised]) -> FlatGraph
 def _normalised(
     graph: FlatGraph, convolution: str, weights: npt.NDArray[np.float32]
 ) -> _Normalised | None:
+    """A convolution with these weights and what follows it; None if that multiplies by nothing.
+
+    None, too, where a product is infinite or no number: times an input of zero it is no number.
+    """
     node = graph.nodes[convolution]
     # A depthwise convolution makes one channel or more of each of its input's.
     channels = weights.shape[2 if node.op == _DEPTHWISE else 3 :]

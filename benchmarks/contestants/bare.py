@@ -3,8 +3,7 @@
 The measured span has loading the model and calling it on every row, `batch_rows` rows a call and
 `calls_at_once` of them at a time, with decoding or encoding where the workload has it.  Not
 measured: reading the source, a file at a time, converting numbers to float32, and writing the
-results to a Parquet file.  With FOLDED the model's normalisations are folded, as by
-bulkscore.
+results to a Parquet file.  With FOLDED the model's normalisations are folded, as by bulkscore.
 """
 
 import sys
